@@ -1,0 +1,77 @@
+"""Who takes part: institutions, named people with one role each, and the directory that the credit office signs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from models.wire import Message
+
+
+class Role(StrEnum):
+    """Roles are disjoint: one person, one role. `NODE` and `OFFICE` are the services themselves."""
+
+    MODELLER = "modeller"
+    LOAN_OFFICER = "loan_officer"
+    APPROVER = "approver"
+    STEWARD = "steward"
+    CLERK = "clerk"
+    AUDITOR = "auditor"
+    SUPERVISOR = "supervisor"
+    NODE_OPERATOR = "node_operator"
+    NODE = "node"
+    OFFICE = "office"
+
+
+class InstitutionKind(StrEnum):
+    """What an institution is."""
+
+    BANK = "bank"
+    BUREAU = "bureau"
+    OFFICE = "office"
+
+
+# Where a role may be held. A bank's people never act for the node, and the node's never ask for a bank.
+ROLES_OF: dict[InstitutionKind, frozenset[Role]] = {
+    InstitutionKind.BANK: frozenset({Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER}),
+    InstitutionKind.BUREAU: frozenset({Role.STEWARD, Role.NODE_OPERATOR, Role.NODE}),
+    InstitutionKind.OFFICE: frozenset({Role.CLERK, Role.AUDITOR, Role.SUPERVISOR, Role.OFFICE}),
+}
+
+
+class Institution(Message):
+    """An enrolled institution. `declared_customers` bounds what a bank may align in a year; 0 for the others."""
+
+    id: str
+    name: str
+    kind: InstitutionKind
+    licence: str
+    contact: str = ""
+    bank_class: str = ""
+    declared_customers: int = 0
+    suspended: bool = False
+
+
+class Person(Message):
+    """A named person (or a service) with one Ed25519 key and one role. The id is ``institution/name``."""
+
+    id: str
+    institution: str
+    name: str
+    role: Role
+    key: bytes
+    suspended: bool = False
+
+    def public_key(self) -> Ed25519PublicKey:
+        """The person's verification key; raises ValueError where the stored bytes are no Ed25519 key."""
+        return Ed25519PublicKey.from_public_bytes(self.key)
+
+
+class Directory(Message):
+    """All institutions and people at one moment; the office signs it, the node follows it within a minute."""
+
+    version: int
+    issued_at: int
+    institutions: tuple[Institution, ...]
+    people: tuple[Person, ...]

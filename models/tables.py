@@ -1,0 +1,118 @@
+"""Epoch tables on the wire: manifest, the office's seal on it, and column queries (SimplePIR)."""
+
+from __future__ import annotations
+
+from models.wire import Message, Signed
+
+
+class Manifest(Message):
+    """All public facts of one epoch of one table, signed by the node and logged.
+
+    The matrix D is uint8[rows, columns]; column i holds `cells_per_column` cells of `cell_size` bytes, then its RFC 6962
+    path under `root`. `boundaries` are the first 8 bytes of each column's first tag, big-endian, so that a tag picks one
+    column. `seed` (32 bytes) makes the public matrix A of the epoch; digests are SHA-256 over C-ordered bytes.
+    """
+
+    table: str
+    kind: str
+    fields: tuple[str, ...]
+    field_sets: tuple[str, ...]
+    project: str
+    model: str
+    epoch: int
+    opened_at: int
+    expires_at: int
+    parameters: str
+    seed: bytes
+    rows: int
+    columns: int
+    cells_per_column: int
+    padded_size: int
+    boundaries: bytes
+    public_key: bytes
+    root: bytes
+    matrix_digest: bytes
+    hint_digest: bytes
+
+
+class Seal(Message):
+    """The office's signed word that it checked this manifest's matrix and hint, and knows no second one."""
+
+    table: str
+    epoch: int
+    manifest: str
+
+
+class SubmitManifest(Message):
+    """The node asks the office to check and seal a manifest; the office fetches matrix and hint itself."""
+
+    manifest: Signed
+
+
+class SealedManifest(Message):
+    """What a client fetches: the node's manifest and the office's seal."""
+
+    manifest: Signed
+    seal: Signed
+
+
+class QueryColumns(Message):
+    """`count` queries of uint32[columns], little-endian, concatenated, for one epoch."""
+
+    epoch: int
+    count: int
+    queries: bytes
+
+
+class ColumnAnswers(Message):
+    """`count` answers of uint32[rows], little-endian, concatenated."""
+
+    answers: bytes
+
+
+class BuildTable(Message):
+    """A node operator asks for a new epoch of a table."""
+
+    table: str
+
+
+class RegisterModel(Message):
+    """Bank and node have both signed this model's card; the office decides on it."""
+
+    bank_card: Signed
+    node_card: Signed
+
+
+class ModelApproval(Message):
+    """The office's signed leave to serve a model's scores."""
+
+    model: str
+    bank: str
+    card: str
+    decided_by: str
+    decided_at: int
+    reason: str
+
+
+class ModelStatus(Message):
+    """State of a model at the office and the approval where it stands."""
+
+    state: str
+    reason: str = ""
+    approval: Signed | None = None
+
+
+class ServeModel(Message):
+    """The bank hands the office's approval to the node, which then builds the score table."""
+
+    approval: Signed
+
+
+class Evidence(Message):
+    """What a client keeps and reports when something does not match what was signed. No identity, no record."""
+
+    what: str
+    table: str
+    epoch: int
+    detail: str
+    artefacts: tuple[bytes, ...]

@@ -1,0 +1,222 @@
+"""A joint training on the wire: plan, rounds of the masked product, the office's replay, figures, release.
+
+::
+
+    bank                                    office                          node
+    ── open job (cohort) ───────────────────────────────────────────────> limits; bins by row counts; plan
+    per round:
+      ── opening (labels, columns, seed) ─> well-formed? HMACs
+      <─ Signed(RoundInputs) ────────────
+      ── nonce_bank, Signed(RoundInputs) ───────────────────────────────> leaf; nonce_node
+      ── b, p ──────────────────────────────────────────────────────────> leaf; h, c
+      ── w, own moments ────────────────────────────────────────────────> leaf; Signed(RoundTranscript)
+    ── openings, h, c, transcripts ─────> replays, compares with the log
+    <─ Signed(Verdict) ──────────────────
+    ── Signed(Verdict) ─────────────────────────────────────────────────> figures that name no row
+    ── release ─────────────────────────────────────────────────────────> bands of the cohort's rows
+
+Leakage: see `models.scorecard.card`; the statement is attached to every job and signed by both sides.
+"""
+
+from __future__ import annotations
+
+from models.wire import Message, Signed
+
+
+class OpenJob(Message):
+    """Start a training on a cohort; `bank_columns` is the number of the bank's own columns (0 to 64)."""
+
+    project: str
+    cohort: str
+    bank_columns: int
+    max_bins: int = 20
+
+
+class FieldPlan(Message):
+    """One node field and its number of row-count bins (never their edges)."""
+
+    name: str
+    bins: int
+
+
+class JobPlan(Message):
+    """What the node will answer: the bins of each field, bands, and what was reduced and why."""
+
+    job: str
+    project: str
+    rows: int
+    cohort_root: bytes
+    fields: tuple[FieldPlan, ...]
+    bands: int
+    label_aggregates: int
+    notes: tuple[str, ...] = ()
+
+
+class Column(Message):
+    """One vector of an opening: `codes` one byte a row, `levels` the integer value of each code, bound a_v, scale t_v."""
+
+    codes: bytes
+    levels: tuple[int, ...]
+    bound: int
+    scale: int
+
+
+class Opening(Message):
+    """All that a round's messages are computed from: the vectors (labels first) and the 32-byte seed."""
+
+    job: str
+    round: int
+    rows: int
+    columns: tuple[Column, ...]
+    seed: bytes
+
+
+class FileInputs(Message):
+    """The bank shows the office a round's inputs before its first message; the office keeps only HMACs."""
+
+    plan: Signed
+    opening: Opening
+
+
+class VectorInfo(Message):
+    """Bound and scale of one vector, its commitment, and the office's HMAC of the exact values."""
+
+    bound: int
+    scale: int
+    commitment: bytes
+    hmac: bytes
+
+
+class RoundInputs(Message):
+    """The office's signed word that well-formed inputs stand behind these commitments."""
+
+    job: str
+    round: int
+    rows: int
+    bank: str
+    plan: str
+    vectors: tuple[VectorInfo, ...]
+
+
+class OpenRound(Message):
+    """Begin a round: the bank's nonce (32 bytes) and the office's word on its inputs."""
+
+    inputs: Signed
+    nonce: bytes
+
+
+class RoundOpened(Message):
+    """The node's nonce (32 bytes); session seed = SHA-256(session ‖ nonce_node ‖ nonce_bank)."""
+
+    nonce: bytes
+
+
+class ProductRequest(Message):
+    """b (uint64[V, N]) and p (uint64[V, n]), little-endian."""
+
+    b: bytes
+    p: bytes
+
+
+class ProductAnswer(Message):
+    """h (uint64[J, n]) and c (uint64[J, V]), columns in an order that only the node knows."""
+
+    h: bytes
+    c: bytes
+
+
+class RoundAnswer(Message):
+    """w (uint64[J, V]) and the bank's own exact integer moments (int64, empty in a round without)."""
+
+    w: bytes
+    moments: bytes
+
+
+class RoundTranscript(Message):
+    """What a round consisted of, as digests (hex SHA-256); signed by the node and in its log."""
+
+    job: str
+    round: int
+    inputs: str
+    nonce_node: bytes
+    nonce_bank: bytes
+    columns: int
+    column_scale: int
+    column_bound: int
+    rows: int
+    product: str
+    answer: str
+    response: str
+    moments: str
+    node_commitments: tuple[str, ...]
+
+
+class RoundClosed(Message):
+    """The node's signed transcript and the index of the leaf that holds its digest."""
+
+    transcript: Signed
+
+
+class Receipt(Message):
+    """A leaf's entry and a tlog-proof text for it that verifies offline."""
+
+    index: int
+    entry: bytes
+    proof: str
+
+
+class ReplayRound(Message):
+    """Everything the office needs to recompute one round."""
+
+    opening: Opening
+    h: bytes
+    c: bytes
+    transcript: Signed
+    receipt: Receipt
+
+
+class Replay(Message):
+    """Ask for the verdict on a job."""
+
+    plan: Signed
+    rounds: tuple[ReplayRound, ...]
+
+
+class Verdict(Message):
+    """The office's signed word on a job: `transcripts` are the digests it compared, in round order."""
+
+    job: str
+    bank: str
+    transcripts: tuple[str, ...]
+    usable: bool
+    reason: str
+
+
+class FieldFigure(Message):
+    """A field's strength in this cohort, with the node's noise in it."""
+
+    name: str
+    iv: float
+    bins: int
+    vif: float
+
+
+class Figures(Message):
+    """What `fit` ends with; names no row. `correlation` is float64[d, d] over `columns` (node fields, then the bank's)."""
+
+    job: str
+    usable: bool
+    rows: int
+    fields: tuple[FieldFigure, ...] = ()
+    columns: tuple[str, ...] = ()
+    correlation: bytes = b""
+
+
+class Released(Message):
+    """Bands of the cohort's rows (uint8[N], row order), their means, the R² figures of the limit, and the node's card part."""
+
+    job: str
+    model: str
+    bands: bytes
+    means: tuple[float, ...]
+    card: Signed
