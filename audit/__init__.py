@@ -1,7 +1,14 @@
-"""The transparency log, its verifier and witness; the credit office's service on top."""
+"""The transparency log: every access leaves a leaf before its result is released, and anyone can check it offline.
 
-import runpy
+```
+verifier/     what a bank imports: Merkle proofs, signed notes, receipts, the check of a whole log; standard library
+              and cryptography only, no database, no network
+witness/      the tlog-witness that the office and a bank run: a pure state machine, its store, its HTTP route
+log/          the writing side: queue, sequencer under a database lease, tiles, cosigning, HTTP routes
+database.py   one way of opening SQLite and PostgreSQL so that a commit is durable
+cli.py        `xinqiao verify` and `xinqiao mirror`
+```
 
-__distribution__ = "xinqiao"
-
-runpy.run_path(f"{__path__[0]}/../models/_ownership.py")["require_own"](__file__, "crypto", "models")
+`verifier` knows nobody; `witness` knows `verifier`; `log` knows both. The formats are those of C2SP (signed-note,
+tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature, tlog-witness) over RFC 6962 hashing.
+"""
