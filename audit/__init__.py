@@ -12,3 +12,9 @@ cli.py        `xinqiao verify` and `xinqiao mirror`
 `verifier` knows nobody; `witness` knows `verifier`; `log` knows both. The formats are those of C2SP (signed-note,
 tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature, tlog-witness) over RFC 6962 hashing.
 """
+
+import runpy
+
+__distribution__ = "xinqiao"  # the other packages look for it, see models/_ownership.py
+
+runpy.run_path(f"{__path__[0]}/../models/_ownership.py")["require_own"](__file__, "crypto", "models")
