@@ -25,6 +25,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection, Engine, MetaData, delete, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from audit.database import write_transaction
 from audit.log.log import Log, LogUnavailable as LogDown
 from audit.service.leaves import Leaf, LeafDraft, finish
 from audit.service.tables import add_gate_tables
@@ -232,7 +233,7 @@ class Gate:
 
     def _admit(self, endpoint: Endpoint, person: Person, institution: Institution, proven: Proven) -> None:
         try:
-            with self._engine.begin() as connection:
+            with write_transaction(self._engine) as connection:
                 connection.execute(
                     insert(self._nonces).values(key_id=proven.key_id, nonce=proven.nonce, expires=proven.expires)
                 )
@@ -344,7 +345,7 @@ class Gate:
             raise RuntimeError("a logged endpoint answers with a message")
         answer = wire.encode(outcome.answer)
         try:
-            with self._engine.begin() as connection:
+            with write_transaction(self._engine) as connection:
                 queued = [self._log.enqueue(connection, leaf.entry) for leaf in leaves]
                 self._log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
                 if outcome.record is not None:
@@ -377,7 +378,7 @@ class Gate:
 
     def _log_refusal(self, leaf: Leaf) -> None:
         try:
-            with self._engine.begin() as connection:
+            with write_transaction(self._engine) as connection:
                 queue_id = self._log.enqueue(connection, leaf.entry)
                 self._log.store_openings(connection, {leaf.commitment: leaf.opening})
             self._log.wait(queue_id, LEAF_TIMEOUT)
