@@ -18,7 +18,7 @@ import re
 import unicodedata
 from datetime import date
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from stdnum import numdb
 from stdnum.cn import ric, uscc
@@ -72,7 +72,7 @@ def parse_id(text: str) -> str:
     """
     kind, colon, value = fold_width(text).partition(":")
     if colon and kind in KINDS:
-        return canonical_id(kind, value)
+        return canonical_id(cast(Kind, kind), value)
     found: list[str] = []
     problems: list[str] = []
     national: tuple[Kind, Kind] = ("citizen", "organisation")
@@ -93,7 +93,7 @@ def kind_of(canonical: str) -> Kind:
     kind, colon, value = canonical.partition(":")
     if not colon or kind not in KINDS or not value:
         raise IdentityError("not a canonical identity; it starts with citizen:, organisation: or opaque:")
-    return kind
+    return cast(Kind, kind)
 
 
 def _citizen(number: str) -> str:
