@@ -81,6 +81,27 @@ class Outcome:
     leaves: Sequence[LeafDraft]
     record: Callable[[Connection], None] | None = None
     cosigned: bool = False
+    attach: Callable[[Connection, Sequence[int]], None] | None = None
+    """Like `record`, and told the queue ids of the leaves, for state that must find its leaf again."""
+
+
+class Refused(Exception):  # noqa: N818 - it carries a refusal
+    """A refusal that leaves something behind: an attempt, an alarm, evidence. Others are plain `Problem`s.
+
+    `opening` joins the refusal's leaf; `attach` runs in that leaf's transaction with its queue id.
+    """
+
+    def __init__(
+        self,
+        problem: problems.Problem,
+        *,
+        opening: dict[str, Any] | None = None,
+        attach: Callable[[Connection, int], None] | None = None,
+    ) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.opening = opening or {}
+        self.attach = attach
 
 
 @dataclass(frozen=True)
@@ -196,10 +217,8 @@ class Gate:
             try:
                 body = await _read(http, limit)
                 url = self._public_url + http.url.path + (f"?{http.url.query}" if http.url.query else "")
-                headers = {name: value for name, value in http.headers.items()}
-                incoming = _Incoming(
-                    Request(http.method, url, headers, body), dict(http.path_params), dict(http.query_params)
-                )
+                headers = dict(http.headers.items())
+                incoming = _Incoming(Request(http.method, url, headers, body), dict(http.path_params), dict(http.query_params))
                 return await run_in_threadpool(serve, incoming)
             except problems.Problem as problem:
                 return _refuse(problem)
@@ -293,6 +312,9 @@ class Gate:
                     raise RuntimeError(f"{endpoint.path}: a logged endpoint gave no leaf")
                 stored = self._commit(outcome, [leaf_of(draft) for draft in outcome.leaves], person.id, key, digest)
             return self._release(*stored)
+        except Refused as refused:
+            self._log_refusal(leaf_of(_refusal(endpoint, refused.problem, refused.opening)), refused.attach)
+            return _refuse(refused.problem)
         except problems.Problem as problem:
             self._log_refusal(leaf_of(_refusal(endpoint, problem)))
             return _refuse(problem)
@@ -350,6 +372,8 @@ class Gate:
                 self._log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
                 if outcome.record is not None:
                     outcome.record(connection)
+                if outcome.attach is not None:
+                    outcome.attach(connection, queued)
                 connection.execute(
                     insert(self._answers).values(
                         key_id=person,
@@ -396,8 +420,14 @@ class Gate:
         self._log_refusal(finish(draft, institution="", at=int(self._clock()), who={}))
 
 
-def _refusal(endpoint: Endpoint, problem: problems.Problem) -> LeafDraft:
-    return LeafDraft(endpoint.action or endpoint.path, {}, {"detail": problem.detail}, outcome="refused", problem=problem.slug())
+def _refusal(endpoint: Endpoint, problem: problems.Problem, opening: dict[str, Any] | None = None) -> LeafDraft:
+    return LeafDraft(
+        endpoint.action or endpoint.path,
+        {},
+        {**(opening or {}), "detail": problem.detail},
+        outcome="refused",
+        problem=problem.slug(),
+    )
 
 
 async def _read(http: HttpRequest, limit: int) -> bytes:
