@@ -41,7 +41,10 @@ ROLES_OF: dict[InstitutionKind, frozenset[Role]] = {
 
 
 class Institution(Message):
-    """An enrolled institution. `declared_customers` bounds what a bank may align in a year; 0 for the others."""
+    """An enrolled institution. `declared_customers` bounds what a bank may align in a year; 0 for the others.
+
+    With `second_approval`, every ticket of this bank needs the signature of one of its approvers.
+    """
 
     id: str
     name: str
@@ -50,6 +53,7 @@ class Institution(Message):
     contact: str = ""
     bank_class: str = ""
     declared_customers: int = 0
+    second_approval: bool = False
     suspended: bool = False
 
 
@@ -69,9 +73,22 @@ class Person(Message):
 
 
 class Directory(Message):
-    """All institutions and people at one moment; the office signs it, the node follows it within a minute."""
+    """All institutions and people at one moment; the office signs it, the node follows it within a minute.
+
+    Work on a project in `suspended_projects` stops at once, whatever approval was given before.
+    """
 
     version: int
     issued_at: int
     institutions: tuple[Institution, ...]
     people: tuple[Person, ...]
+    suspended_projects: tuple[str, ...] = ()
+
+
+class ServiceKeys(Message):
+    """What verifies a service's word: its statements (32 bytes), its log, its cosignatures (C2SP verifier keys)."""
+
+    signer: str
+    statement_key: bytes
+    log_key: str
+    witness_key: str

@@ -17,6 +17,8 @@ now; the bank learns the one record. Office and node together can join on B and 
 
 from __future__ import annotations
 
+import hashlib
+
 from models.wire import Message, Signed, encode
 
 
@@ -36,6 +38,10 @@ class TicketContext(Message):
         """The bytes that the request proof is bound to."""
         return encode(self)
 
+    def digest(self) -> str:
+        """Hex SHA-256 of the binding, as a second approval names it."""
+        return hashlib.sha256(self.binding()).hexdigest()
+
 
 class TicketRequest(Message):
     """One subject, the blinded element B (32 bytes) and the proof (64 bytes) that the sender knows its blind."""
@@ -44,6 +50,15 @@ class TicketRequest(Message):
     context: TicketContext
     element: bytes
     proof: bytes
+    approval: Signed | None = None
+
+
+class TicketApproval(Message):
+    """A second person's leave, for banks that require one: `approver` signs this subject and this context (hex SHA-256)."""
+
+    subject: str
+    context: str
+    approver: str
 
 
 class RequestTickets(Message):

@@ -99,10 +99,15 @@ def sign(message: Message, signer: str, key: Ed25519PrivateKey) -> Signed:
 
 def open_signed(signed: Signed, kind: type[M], signer: str, key: Ed25519PublicKey) -> M:
     """Verify that `signer` made this statement with `key` and decode it; raises `BadSignature` or `BadMessage`."""
-    if signed.kind != kind.__name__ or signed.signer != signer:
-        raise BadSignature(f"expected a {kind.__name__} signed by {signer}")
+    verify_signed(signed, kind.__name__, signer, key)
+    return decode(signed.payload, kind)
+
+
+def verify_signed(signed: Signed, kind: str, signer: str, key: Ed25519PublicKey) -> None:
+    """Verify that `signer` made this statement with `key`, whatever it says; raises `BadSignature`."""
+    if signed.kind != kind or signed.signer != signer:
+        raise BadSignature(f"expected a {kind} signed by {signer}")
     try:
         key.verify(signed.signature, _signed_bytes(signed.kind, signed.signer, signed.payload))
     except InvalidSignature:
-        raise BadSignature(f"the signature of {signer} on this {kind.__name__} does not verify") from None
-    return decode(signed.payload, kind)
+        raise BadSignature(f"the signature of {signer} on this {kind} does not verify") from None
