@@ -1,0 +1,39 @@
+"""Settings of a service: from the environment, closed, and never with a default secret."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class UnknownSetting(ValueError):
+    """The environment holds a setting that this service does not know: most likely a misspelt one."""
+
+
+class ServiceSettings(BaseSettings):
+    """Base of the services' settings. Unknown variables with the service's prefix stop the start-up."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    data_dir: Path
+    """Folder of the database, keys, epochs and quarantine files; created with mode 0700."""
+    database_url: str = ""
+    """``sqlite:///path`` or ``postgresql://…``; empty: an SQLite file in the data folder."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int
+    """Port to listen on."""
+    public_url: str
+    """The URL that clients use and sign, without a trailing slash."""
+
+    @classmethod
+    def from_environment(cls) -> ServiceSettings:
+        """Read the settings; raises `UnknownSetting` or pydantic's ValidationError naming the variable."""
+        prefix = cls.model_config.get("env_prefix", "")
+        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known)
+        if unknown:
+            raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; known ones are in docs/settings.md")
+        return cls()

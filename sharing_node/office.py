@@ -1,0 +1,109 @@
+"""The node's link to the credit office: the signed directory, the eligibility list, the seal of a manifest, cosignatures.
+
+What the office says is believed only under its statement key. The directory is followed within `FRESH` seconds, so a
+suspension is in force within a minute; when the office cannot be reached, the last directory serves for `STALE` seconds
+and then nothing is served.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from models import wire
+from models.consents import Eligibility
+from models.http_client import M, SignedClient
+from models.parties import Directory, Institution, Person
+from models.problems import BadSignature, PeerUnavailable
+from models.tables import Seal, SubmitManifest
+from models.wire import Signed
+
+OFFICE = "office"
+NODE = "node"
+NODE_KEY_ID = "node/service"
+FRESH = 15.0
+STALE = 60.0
+
+
+@dataclass(frozen=True)
+class _Known:
+    directory: Directory
+    people: dict[str, Person] = field(repr=False)
+    institutions: dict[str, Institution] = field(repr=False)
+    at: float
+
+
+class OfficeLink:
+    """Thread-safe; one per process."""
+
+    def __init__(
+        self, url: str, office_key: Ed25519PublicKey, key: Ed25519PrivateKey, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = SignedClient(url, NODE_KEY_ID, key)
+        self._public = httpx2.Client(base_url=url, timeout=10.0, trust_env=False)
+        self._office_key = office_key
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+
+    def statement(self, signed: Signed, kind: type[M]) -> M:
+        """Open a statement of the office; raises `BadSignature`."""
+        return wire.open_signed(signed, kind, OFFICE, self._office_key)
+
+    def find(self, key_id: str) -> tuple[Person, Institution] | None:
+        """The person and institution behind a key id (the gate's `DirectorySource`)."""
+        known = self._directory()
+        person = known.people.get(key_id)
+        return None if person is None else (person, known.institutions[person.institution])
+
+    def institution(self, institution_id: str) -> Institution | None:
+        """An institution by id."""
+        return self._directory().institutions.get(institution_id)
+
+    def eligibility(self) -> Eligibility:
+        """The office's present list of collection and modelling consents and open objections."""
+        return self.statement(self._client.get("/eligibility", Signed), Eligibility)
+
+    def seal(self, manifest: Signed) -> Signed:
+        """Have the office check a manifest's matrix and hint; returns its signed `Seal`."""
+        seal = self._client.logged("/manifests", SubmitManifest(manifest=manifest), Signed).answer
+        if self.statement(seal, Seal).manifest != manifest.digest():
+            raise BadSignature("the office's seal names another manifest")
+        return seal
+
+    def cosign(self, body: bytes) -> tuple[int, bytes]:
+        """Submit a checkpoint to the office's witness (tlog-witness add-checkpoint); returns status and body."""
+        response = self._public.post("/witness/add-checkpoint", content=body)
+        return response.status_code, response.content
+
+    def _directory(self) -> _Known:
+        with self._lock:
+            now = self._clock()
+            if self._known is None or now - self._known.at > FRESH:
+                try:
+                    self._known = self._fetch(now)
+                except (httpx2.TransportError, PeerUnavailable):
+                    if self._known is None or now - self._known.at > STALE:
+                        raise PeerUnavailable(
+                            "the credit office's directory cannot be read, so nobody can be recognised; try again later"
+                        ) from None
+            return self._known
+
+    def _fetch(self, now: float) -> _Known:
+        response = self._public.get("/directory")
+        if response.status_code != 200:
+            raise PeerUnavailable("the credit office did not give its directory")
+        directory = self.statement(wire.decode(response.content, Signed), Directory)
+        if self._known is not None and directory.version < self._known.directory.version:
+            raise PeerUnavailable("the credit office gave an older directory than before")
+        return _Known(
+            directory,
+            {person.id: person for person in directory.people},
+            {institution.id: institution for institution in directory.institutions},
+            now,
+        )

@@ -1,0 +1,45 @@
+"""The node's settings: environment variables with the prefix ``XINQIAO_NODE_``; each is explained in docs/settings.md."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from audit.service.settings import ServiceSettings
+
+
+class NodeSettings(ServiceSettings):
+    """What an operator decides. Limits may only be made stricter than the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="XINQIAO_NODE_", extra="forbid")
+
+    port: int = 8701
+    public_url: str = "http://127.0.0.1:8701"
+    office_url: str
+    """Where the credit office's service is."""
+    office_key: str
+    """The office's statement key: base64 of the 32 raw Ed25519 bytes. What it signs is believed, nothing else."""
+    office_witness: str
+    """The verifier key (vkey) with which the office cosigns this log."""
+    log_origin: str = "node.xinqiao.local/log"
+    """The origin line of this log's checkpoints; never change it once the log has begun."""
+    catalogue: str = ""
+    """A catalogue CSV; empty: the packaged agricultural catalogue."""
+    identity: Literal["national", "opaque"] = "national"
+    """Whether subjects are keyed by national codes or, for data sets without them, by opaque ids."""
+    epoch_hours: Annotated[int, Field(ge=1, le=24)] = 24
+    """How long an epoch's table is served; at most 24."""
+    cohort_minimum: Annotated[int, Field(ge=1000)] = 1000
+    """Fewest rows of a cohort."""
+    column_r_squared: Annotated[float, Field(gt=0, le=0.70)] = 0.70
+    """Largest R² of one column on all released bands."""
+    mean_r_squared: Annotated[float, Field(gt=0, le=0.45)] = 0.45
+    """Largest average R² over the columns."""
+
+    def office_public_key(self) -> Ed25519PublicKey:
+        """The key that verifies the office's statements; ValueError where the setting is no such key."""
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(self.office_key, validate=True))

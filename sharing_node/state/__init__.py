@@ -1,0 +1,1 @@
+"""What the node remembers of projects, cohorts, jobs, releases and epochs: tables and all SQL about them."""

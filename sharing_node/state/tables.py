@@ -1,0 +1,117 @@
+"""Projects, cohorts, jobs, releases, models and epochs as rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sharing_node.database import Base
+
+
+class ProjectRow(Base):
+    """An approved project as the office signed it."""
+
+    __tablename__ = "project"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    bank: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(24))
+    approval: Mapped[bytes] = mapped_column(LargeBinary)
+    trainings: Mapped[int] = mapped_column(default=0)
+    opened_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class CohortRow(Base):
+    """An agreed cohort; `subjects` holds the ids in row order, a line each."""
+
+    __tablename__ = "cohort"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    bank: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[int]
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
+    subjects: Mapped[bytes] = mapped_column(LargeBinary)
+    agreed_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class JobRow(Base):
+    """A training: ``open``, ``proven``, ``unusable`` or ``released``; `aggregates` counts the label sums it asked."""
+
+    __tablename__ = "job"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    cohort: Mapped[str] = mapped_column(ForeignKey(CohortRow.id))
+    bank: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    plan: Mapped[bytes] = mapped_column(LargeBinary)
+    aggregates: Mapped[int]
+    opened_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class ModelRow(Base):
+    """A released model: the node's half (bins, weights, band edges), the bands given out, and the cards."""
+
+    __tablename__ = "model"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    job: Mapped[str] = mapped_column(ForeignKey(JobRow.id), unique=True)
+    project: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id))
+    cohort: Mapped[str] = mapped_column(ForeignKey(CohortRow.id))
+    bank: Mapped[str] = mapped_column(String(64))
+    half: Mapped[bytes] = mapped_column(LargeBinary)
+    bands: Mapped[bytes] = mapped_column(LargeBinary)
+    node_card: Mapped[bytes] = mapped_column(LargeBinary)
+    bank_card: Mapped[bytes | None] = mapped_column(LargeBinary)
+    released_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class TableRow(Base):
+    """A table that epochs are built of: a field set to check, or the scores of a model."""
+
+    __tablename__ = "served_table"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    fields: Mapped[str] = mapped_column(String)
+    model: Mapped[str] = mapped_column(String(64), default="")
+    project: Mapped[str] = mapped_column(String(64), default="")
+
+
+class EpochRow(Base):
+    """One epoch of a table: ``built`` until the office's seal is there, then ``open``, at last ``closed``."""
+
+    __tablename__ = "epoch"
+
+    table: Mapped[str] = mapped_column("table_id", ForeignKey(TableRow.id), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    state: Mapped[str] = mapped_column(String(8))
+    manifest: Mapped[bytes] = mapped_column(LargeBinary)
+    seal: Mapped[bytes | None] = mapped_column(LargeBinary)
+    expires_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class SpentRow(Base):
+    """An element that was evaluated once under some key, and so never again under any."""
+
+    __tablename__ = "spent_element"
+
+    element: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    table: Mapped[str] = mapped_column("table_id", String(64))
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
+class BudgetRow(Base):
+    """How much of a yearly budget is used, by bank and kind (``evaluations``)."""
+
+    __tablename__ = "budget"
+
+    bank: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(24), primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True)
+    used: Mapped[int]
+
+
+Index(None, JobRow.cohort)
+Index(None, CohortRow.bank)
