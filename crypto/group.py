@@ -5,8 +5,9 @@ the identity; a `Scalar` is a canonical 32-byte little-endian integer in [1, L).
 other only through `decode_element` and `decode_scalar`; everything below these two trusts its types. This matters more
 than it looks: `rbcl` answers `add` and `sub` of invalid points with 32 zero bytes and no error.
 
-All group and scalar arithmetic runs in libsodium's constant time, without the interpreter lock, so that
-`map_threads` gains from every core (see benchmarks/crypto).
+All group and scalar arithmetic runs in libsodium's constant time and without the interpreter lock, so that
+`map_threads` gains from every core. `rbcl` writes libsodium to the temporary folder on import and loads it from there:
+that folder must be writable and must allow execution.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SCALAR_BYTES: Final = 32
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493  # L, RFC 9496 §4
 IDENTITY: Final = bytes(ELEMENT_BYTES)
 
+_FIELD: Final = 2**255 - 19
 _SHA512_BLOCK: Final = 128
 _CHUNK: Final = 128  # items a thread takes at once: some 10 ms of work
 
@@ -50,7 +52,10 @@ def decode_element(data: bytes) -> Element:
         raise InvalidElement(f"a group element has {ELEMENT_BYTES} bytes, got {len(data)}; send it unpadded")
     if data == IDENTITY:
         raise InvalidElement("the identity element is refused: blind again with a fresh nonzero scalar")
-    if not rbcl.crypto_core_ristretto255_is_valid_point(data):
+    # The first two conditions are RFC 9496 §4.3.1 step 1. The libsodium 1.0.18 that rbcl bundles ignores bit 255, so
+    # without our own look every element would have a second spelling, and a check for elements seen before would fail.
+    root = int.from_bytes(data, "little")
+    if root >= _FIELD or root % 2 or not rbcl.crypto_core_ristretto255_is_valid_point(data):
         raise InvalidElement("not the canonical encoding of a ristretto255 element (RFC 9496 §4.3.1)")
     return Element(data)
 
