@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
@@ -113,3 +114,14 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_every_announced_command_is_there(announced: EntryPoint) -> None:
     command = announced.load()
     assert isinstance(command, typer.Typer) or callable(command)
+
+
+HEAVY = {"numba", "scipy", "pandas", "sklearn", "matplotlib", "fastapi", "sqlalchemy", "phe"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """So that `xinqiao --help` answers at once: a command imports what is heavy when it runs."""
+    program = "import sys; from models import cli; cli.build(cli.entry_points(group=cli.GROUP)); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.split()) == set()
