@@ -5,7 +5,9 @@
     ├── InvalidScalar       bytes that are no usable scalar
     ├── InvalidProof        a proof that does not hold for its statement
     ├── InvalidCiphertext   a cell or ciphertext that is damaged or was made under another key
-    └── ParameterError      sizes, bounds or parameter sets that must not be used
+    ├── ParameterError      sizes, bounds or parameter sets that must not be used
+    ├── ReuseRefused        a second use of a secret that serves one message only
+    └── InvalidHint         a PIR hint that does not belong to its table
 
 Messages name the kind of fault and the step to take next; they never carry a secret, an identifier or a value.
 """
@@ -37,3 +39,11 @@ class InvalidCiphertext(CryptoError):
 
 class ParameterError(CryptoError):
     """An argument, size or parameter set is outside what the primitive is defined or safe for."""
+
+
+class ReuseRefused(CryptoError):
+    """A single-use secret, mask or answer was asked for again with other input: start a new session."""
+
+
+class InvalidHint(CryptoError):
+    """A PIR hint is not the product of its table and the epoch's matrix."""
