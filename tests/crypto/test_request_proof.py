@@ -16,6 +16,7 @@ from crypto.group import (
     add,
     decode_element,
     decode_scalar,
+    expand_message_xmd,
     hash_to_scalar,
     random_scalar,
     scalar_mul,
@@ -40,6 +41,17 @@ def test_an_honest_proof_holds(input_id: bytes, ctx: bytes) -> None:
     proof = prove(input_id, blinded.blind, blinded.element, ctx)
     assert len(proof) == PROOF_BYTES == 64
     verify_request_proof(input_id, blinded.element, ctx, proof)
+
+
+def test_a_proof_written_out_by_hand_holds() -> None:
+    """The documented transcript, in Python's integers: every part of it enters the challenge."""
+    blinded, w = voprf.blind(ALICE), random_scalar()
+    p = voprf.hash_input(ALICE)
+    transcript = p + blinded.element + scalar_mult(w, p) + len(CTX).to_bytes(4) + CTX
+    label = b"Xinqiao-RequestProof-v1-Challenge-ristretto255-SHA512"
+    c = int.from_bytes(expand_message_xmd(transcript, label, 64), "little") % ORDER
+    s = (int.from_bytes(w, "little") - c * int.from_bytes(blinded.blind, "little")) % ORDER
+    verify_request_proof(ALICE, blinded.element, CTX, c.to_bytes(32, "little") + s.to_bytes(32, "little"))
 
 
 def test_two_proofs_of_one_statement_differ() -> None:
