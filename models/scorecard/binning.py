@@ -8,6 +8,7 @@ values: no edge is anybody's value, and a value that was printed and read again 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def bins_from_definition(definition: bytes) -> Bins:
     body = json.loads(definition)
     if "edges" in body:
         edges = tuple(float(e) for e in body["edges"])
-        if any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(edges)):
             raise ValueError("bin edges must ascend")
         return NumericBins(body["field"], edges, int(body["missing"]))
     return CategoryBins(body["field"], tuple(body["values"]), tuple(body["codes"]), int(body["other"]))

@@ -77,20 +77,21 @@ class Moments:
         """Correlations float64[d, d] of the columns of both sides, within [-1, 1]."""
         inner = self.covariance[:-1, :-1]
         sd = np.sqrt(np.maximum(np.diag(inner), 1e-12))
-        matrix = np.clip(inner / np.outer(sd, sd), -1.0, 1.0)
+        matrix: Floats = np.clip(inner / np.outer(sd, sd), -1.0, 1.0)
         np.fill_diagonal(matrix, 1.0)
         return matrix
 
     def vif(self) -> Floats:
         """Variance inflation factors float64[d]; noise cannot push them below 1."""
         inverse = np.linalg.inv(_positive(self.correlation(), 1e-3))
-        return np.maximum(np.diag(inverse), 1.0)
+        factors: Floats = np.maximum(np.diag(inverse), 1.0)
+        return factors
 
     def weights(self, ridge: float = RIDGE) -> Floats:
         """Weights float64[d] of the whole linear model by the penalised normal equations (C + ridge · I) w = c_y."""
         inner = _positive(self.covariance[:-1, :-1], 1e-6)
-        solved: Floats = np.linalg.solve(inner + ridge * np.eye(inner.shape[0]), self.covariance[:-1, -1])
-        return solved
+        system = inner + ridge * np.eye(inner.shape[0])
+        return np.asarray(np.linalg.solve(system, self.covariance[:-1, -1]), dtype=np.float64)
 
 
 def assemble(rows: int, node: Floats, node_sums: Floats, cross: Floats, bank: Integers) -> Moments:

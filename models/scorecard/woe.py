@@ -7,6 +7,7 @@ bins one level; the codes, and with them the shape of every message, stay as the
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +68,7 @@ def pool_alike(bads: Floats, rows: Floats, ordered: int, noise: float, z: float 
         return float(abs(bads[a].sum() / na - bads[b].sum() / nb) / np.sqrt(error))
 
     while len(groups) > 1:
-        gaps = [difference(a, b) for a, b in zip(groups, groups[1:], strict=False)]
+        gaps = [difference(a, b) for a, b in itertools.pairwise(groups)]
         nearest = int(np.argmin(gaps))
         if gaps[nearest] >= z:
             break
@@ -81,5 +82,7 @@ def pool_alike(bads: Floats, rows: Floats, ordered: int, noise: float, z: float 
 
 def pooled_woe(bads: Floats, rows: Floats, groups: NDArray[np.intp], smoothing: float = SMOOTHING_ROWS) -> WoeTable:
     """WOE float64[B] of each bin's group: bins of one group share a level."""
-    table = woe_table(np.bincount(groups, bads), np.bincount(groups, rows), smoothing)
+    pooled_bads = np.bincount(groups, bads).astype(np.float64)
+    pooled_rows = np.bincount(groups, rows).astype(np.float64)
+    table = woe_table(pooled_bads, pooled_rows, smoothing)
     return WoeTable(table.woe[groups], table.iv)

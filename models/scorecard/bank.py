@@ -1,0 +1,144 @@
+"""The bank's role in a joint training: its own columns, its committed vectors, and one answer to each message."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto.masked_product import BankProduct
+
+from .binning import Bins, category_bins, numeric_bins
+from .inputs import BankVector, Opening, check_inputs
+from .limits import InputRefused, Limits, OutOfOrder
+from .moments import standard_levels
+from .rounds import COUNTS, ROUNDS, Plan, moments_of
+from .woe import pool_alike, pooled_woe
+
+Words = NDArray[np.uint64]
+Codes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BankColumn:
+    """One of the bank's own fields: bins, codes uint8[N], WOE float64[B] on its own labels, integer levels int64[B]."""
+
+    bins: Bins
+    codes: Codes
+    woe: Floats
+    levels: Integers
+    iv: float
+
+    def __repr__(self) -> str:
+        return f"BankColumn({self.bins.field!r}, values=<secret>)"
+
+    def apply(self, values: Sequence[object] | NDArray[np.generic]) -> Floats:
+        """WOE float64[M] of values [M], also of new rows."""
+        woe: Floats = self.woe[self.bins.apply(values)]
+        return woe
+
+
+def bank_columns(
+    columns: Mapping[str, Sequence[object] | NDArray[np.generic]], labels: Codes, limits: Limits
+) -> list[BankColumn]:
+    """Bins and WOE of the bank's own fields on its own labels: at most 20 levels of at least 50 rows each.
+
+    Neighbouring bins that cannot be told apart share their WOE, but keep their codes.
+
+    Args:
+        columns: field name to values [N], numbers (NaN for missing) or categories.
+        labels: uint8[N], 1 for bad.
+        limits: of the project.
+
+    Raises:
+        LimitRefused: a column has too few values.
+    """
+    result = []
+    for name, values in columns.items():
+        array = np.asarray(values)
+        bins: Bins = (
+            numeric_bins(name, array.astype(np.float64), limits.levels, limits.level_rows)
+            if array.dtype.kind in "iufb"
+            else category_bins(name, list(values), limits.levels, limits.level_rows)
+        )
+        codes = bins.apply(array if array.dtype.kind in "iufb" else list(values))
+        rows = np.bincount(codes, minlength=bins.count)
+        bads = np.bincount(codes, labels, minlength=bins.count).astype(np.float64)
+        groups = pool_alike(bads, rows.astype(np.float64), bins.ordered, 0.0)
+        table = pooled_woe(bads, rows.astype(np.float64), groups)
+        result.append(BankColumn(bins, codes, table.woe, standard_levels(table.woe, rows), table.iv))
+    return result
+
+
+class BankTraining:
+    """One training at the bank. For each of two rounds: `opening` (to the office), `open_round`, `encrypt`, `answer`.
+
+    Args:
+        plan: from the node.
+        labels: uint8[N], 0 or 1, in the cohort's order.
+        columns: the bank's own, in the same order; `plan.bank_columns` of them.
+        limits: of the project.
+        seeds: 32 fresh bytes a round; drawn here unless a stored job is taken up again.
+
+    Raises:
+        InputRefused: the office would refuse these inputs; the reason names which.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        labels: Codes,
+        columns: Sequence[BankColumn],
+        limits: Limits,
+        seeds: Sequence[bytes] | None = None,
+    ) -> None:
+        if len(columns) != plan.bank_columns:
+            raise InputRefused("wrong-vectors", f"The plan names {plan.bank_columns} columns of the bank")
+        own = seeds or [secrets.token_bytes(32) for _ in ROUNDS]
+        label_vector = BankVector.of_labels(labels)
+        column_vectors = [BankVector.of_column(column.codes, column.levels) for column in columns]
+        self.plan = plan
+        self._openings = {
+            round_: Opening((label_vector,) if round_ == COUNTS else (label_vector, *column_vectors), own[i])
+            for i, round_ in enumerate(ROUNDS)
+        }
+        for opening in self._openings.values():
+            check_inputs(opening, limits, plan.rows, plan.node_fields)
+        self._round = 0
+        self._product: BankProduct | None = None
+
+    def __repr__(self) -> str:
+        return f"BankTraining(round={self._round}, inputs=<secret>)"
+
+    def opening(self, round_: int) -> Opening:
+        """What the office is shown: before the round for its word on the inputs, and after the job for its replay."""
+        return self._openings[round_]
+
+    def open_round(self, session_seed: bytes) -> None:
+        """Begin the next round with the seed from both nonces."""
+        if self._product is not None or self._round >= ROUNDS[-1]:
+            raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
+        self._round += 1
+        opening = self._openings[self._round]
+        self._product = BankProduct(self.plan.shape(self._round), session_seed, opening.alphas, opening.seed)
+
+    def encrypt(self) -> tuple[Words, Words]:
+        """(b, p): uint64[V, N] and uint64[V, n]."""
+        return self._current.encrypt()
+
+    def answer(self, h: Words, c: Words) -> tuple[Words, Integers]:
+        """(h, c) → w uint64[J, V] and the bank's moments; once a round, since two answers under one seed would tell it."""
+        w = self._current.answer(h, c)
+        self._product = None
+        return w, moments_of(self._openings[self._round], self._round)
+
+    @property
+    def _current(self) -> BankProduct:
+        if self._product is None:
+            raise OutOfOrder("no round is open", "Open a round first.")
+        return self._product

@@ -1,0 +1,195 @@
+"""The node's role in a joint training: answers two rounds, learns inside, and shows nothing before the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from numpy.typing import NDArray
+
+from crypto.masked_product import Dense, NodeProduct, OneHot
+from crypto.xof import derive_key
+from models.training import Verdict
+from models.wire import Signed, open_signed
+
+from .inputs import check_same_labels
+from .learner import Figures, Learner, NodeColumns
+from .limits import InputRefused, Limits, OutOfOrder
+from .noise import NodeNoise
+from .rounds import COUNTS, ROUNDS, Digests, Plan, digests_of
+
+Words = NDArray[np.uint64]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class _Step(Enum):
+    OPEN = "open_round"
+    RESPOND = "respond"
+    RECEIVE = "receive"
+    VERDICT = "accept_verdict"
+    PROVEN = "figures"
+    UNUSABLE = "nothing: the training is unusable"
+
+
+@dataclass(frozen=True)
+class NodeSecrets:
+    """The node's noise key (32 bytes, lasting) and this job's secret seed (32 fresh bytes)."""
+
+    noise_key: bytes
+    job_seed: bytes
+
+    def __repr__(self) -> str:
+        return "NodeSecrets(<secret>)"
+
+
+class NodeTraining:
+    """One training at the node. Steps: for each of two rounds `open_round`, `respond`, `receive`; then `accept_verdict`.
+
+    Args:
+        job: the job's name, as in the verdict.
+        plan: agreed with the bank.
+        columns: of the cohort, in its order.
+        cohort_root: names the cohort.
+        secrets: of the node.
+        limits: of the project.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        plan: Plan,
+        columns: NodeColumns,
+        *,
+        cohort_root: bytes,
+        secrets: NodeSecrets,
+        limits: Limits,
+    ) -> None:
+        if (plan.rows, plan.bins) != (columns.rows, columns.bins):
+            raise ValueError("the plan does not describe these columns")
+        limits.check_cohort(plan.rows)
+        self.plan = plan
+        self._job = job
+        self._columns = columns
+        self._secrets = secrets
+        self._learner = Learner(columns, NodeNoise(secrets.noise_key, cohort_root, limits), limits)
+        self._round = COUNTS
+        self._step = _Step.OPEN
+        self._product: NodeProduct | None = None
+        self._macs: tuple[bytes, ...] = ()
+        self._label_macs: list[bytes] = []
+        self._sent: tuple[Words, ...] = ()
+        self._pending: tuple[Floats, Integers] | None = None
+        self._digests: dict[int, Digests] = {}
+
+    def __repr__(self) -> str:
+        return f"NodeTraining(job={self._job!r}, round={self._round}, next={self._step.value!r})"
+
+    def open_round(self, session_seed: bytes, macs: Sequence[bytes]) -> None:
+        """Begin the next round.
+
+        Args:
+            session_seed: 32 bytes from both nonces.
+            macs: the office's HMAC of each of the round's vectors, labels first, as it signed them.
+
+        Raises:
+            InputRefused: not one for each vector, or other labels than in the first round.
+        """
+        self._expect(_Step.OPEN)
+        if len(macs) != len(self.plan.vectors(self._round)) or any(len(mac) != 32 for mac in macs):
+            raise InputRefused("wrong-vectors", f"Round {self._round} needs the office's word on each of its vectors")
+        check_same_labels([*self._label_macs, macs[0]])
+        columns = (
+            OneHot(self._columns.codes, self._columns.bins) if self._round == COUNTS else Dense(self._learner.woe_columns())
+        )
+        seed = derive_key(self._secrets.job_seed, b"xinqiao/scorecard/node-round/" + bytes([self._round]))
+        self._product = NodeProduct(self.plan.shape(self._round), session_seed, columns, seed)
+        self._label_macs.append(macs[0])
+        self._macs = tuple(macs)
+        self._step = _Step.RESPOND
+
+    def respond(self, b: Words, p: Words) -> tuple[Words, Words]:
+        """(b, p) → (h, c): uint64[J, n] and uint64[J, V]."""
+        self._expect(_Step.RESPOND)
+        h, c = self._current.respond(b, p)
+        self._sent = (b, p, h, c)
+        self._step = _Step.RECEIVE
+        return h, c
+
+    def receive(self, w: Words, moments: Integers) -> Digests:
+        """w and the bank's own moments (int64[K+2, K+2]; empty in round 1); the digests that the office will compare."""
+        self._expect(_Step.RECEIVE)
+        size = 0 if self._round == COUNTS else self.plan.bank_columns + 2
+        if moments.shape != (size, size):
+            raise InputRefused("moments-wrong-shape", f"Round {self._round} takes {size} × {size} moments")
+        decoded = self._current.recover(w)
+        if self._round == COUNTS:
+            self._learner.learn_woe(decoded[:, 0], self._macs[0])
+        else:
+            self._pending = (decoded, moments)  # solved after the verdict, so that no fault in them can show before
+        b, p, h, c = self._sent
+        self._digests[self._round] = digests_of((b, p), (h, c), w, moments)
+        self._step = _Step.VERDICT if self._round == ROUNDS[-1] else _Step.OPEN
+        self._round += 1
+        self._product = None
+        return self._digests[self._round - 1]
+
+    def digests(self, round_: int) -> Digests:
+        """Digests of a finished round."""
+        return self._digests[round_]
+
+    def accept_verdict(self, signed: Signed, office: str, office_key: Ed25519PublicKey, transcripts: Sequence[str]) -> None:
+        """Take the office's signed verdict; only a good one opens `figures` and `learned`.
+
+        Args:
+            signed: the verdict.
+            office: its name.
+            office_key: its enrolled key.
+            transcripts: digests of the transcripts that the node signed, in round order.
+
+        Raises:
+            models.problems.BadSignature, models.problems.BadMessage: not the office's verdict.
+            InputRefused: a verdict on another job or other transcripts, or the verdict says "unusable".
+        """
+        self._expect(_Step.VERDICT)
+        verdict = open_signed(signed, Verdict, office, office_key)
+        if verdict.job != self._job or verdict.transcripts != tuple(transcripts):
+            raise InputRefused("verdict-on-other-transcript", "The verdict is not on this training's transcripts")
+        self._step = _Step.PROVEN if verdict.usable else _Step.UNUSABLE
+        if not verdict.usable:
+            raise InputRefused(
+                "unusable",
+                "The office's replay found this training unusable; it is charged to the budget and nothing was released",
+                "The office's answer to the bank names the malformed input.",
+            )
+        assert self._pending is not None
+        decoded, moments = self._pending
+        self._learner.learn_weights(decoded, self._macs, moments)
+
+    def figures(self) -> Figures:
+        """Figures that name no row."""
+        self._expect(_Step.PROVEN)
+        return self._learner.figures()
+
+    def learned(self) -> Learner:
+        """What was learned, for `release`; it stays inside the node."""
+        self._expect(_Step.PROVEN)
+        return self._learner
+
+    def commitments(self) -> tuple[str, ...]:
+        """Hex commitments to the columns, u, f and M of this round, for the log before (h, c) leaves; after `respond`."""
+        made = self._current.commitments()
+        return tuple(part.hex() for part in (made.columns, made.u, made.f, made.masks))
+
+    @property
+    def _current(self) -> NodeProduct:
+        if self._product is None:
+            raise OutOfOrder("no round is open", "Open a round first.")
+        return self._product
+
+    def _expect(self, step: _Step) -> None:
+        if self._step is not step:
+            raise OutOfOrder(f"{step.value} does not come now", f"The next step is {self._step.value}.")
