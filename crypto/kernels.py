@@ -22,7 +22,7 @@ from crypto.xof import MatrixStream
 
 _BLOCK_BYTES = 1 << 20  # of a public matrix: half of a core's second-level cache
 _TILE = 512  # words of a row that stay in the first-level cache while rows are added up
-_PIR_ROWS = 512  # table rows a thread takes at a time
+_TABLE_BYTES = 1 << 22  # of a table that a thread takes at a time; less is not worth a thread
 _EXACT_DEPTH = 1 << 12  # so many products of 2^7 · 2^31 add up to less than 2^53: exact in doubles
 
 Words = NDArray[np.uint32] | NDArray[np.uint64]
@@ -210,6 +210,17 @@ def _offsets(bins: tuple[int, ...]) -> NDArray[np.int64]:
     return np.array([0, *itertools.accumulate(bins)][:-1], np.int64)
 
 
+def dot32(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """right · leftᵀ modulo 2^32, on all cores: uint32[T, rows] from [rows, n] and [T, n]."""
+    out = np.empty((right.shape[0], left.shape[0]), np.uint32)
+
+    def work(start: int, stop: int) -> None:
+        _rows_loop(left[start:stop], right, out[:, start:stop])
+
+    for_ranges(left.shape[0], _table_rows(left), work)
+    return out
+
+
 def dot(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.uint64]:
     """left · rightᵀ modulo 2^64: uint64[J, V] from integers [J, N] and [V, N]."""
     word = np.dtype(np.uint64)
@@ -225,6 +236,11 @@ def dot_by_bin(codes: NDArray[np.uint8], bins: tuple[int, ...], right: NDArray[A
     return out
 
 
+def _table_rows(table: NDArray[Any]) -> int:
+    """Rows a thread takes at a time: a multiple of four, for the unrolled loop."""
+    return max(4, _TABLE_BYTES // table.strides[0] // 4 * 4)
+
+
 def table_times(table: NDArray[np.uint8], queries: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Table (bytes read as int8) · queriesᵀ modulo 2^32 in one pass: uint32[T, rows] from [rows, m] and [T, m]."""
     signed = table.view(np.int8)
@@ -234,7 +250,7 @@ def table_times(table: NDArray[np.uint8], queries: NDArray[np.uint32]) -> NDArra
     def work(start: int, stop: int) -> None:
         _table_loop(signed[start:stop], vectors, out[:, start:stop])
 
-    for_ranges(table.shape[0], _PIR_ROWS, work)
+    for_ranges(table.shape[0], _table_rows(table), work)
     return out.view(np.uint32)
 
 

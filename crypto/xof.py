@@ -87,6 +87,12 @@ class MatrixStream:
         if rows < 1 or columns < 1 or self.row_bytes % _AES_BLOCK:
             raise ParameterError("a public matrix needs rows, and columns that fill whole AES blocks")
         self._key = derive_key(seed, label.value)
+        self._kept: NDArray[np.uint32] | NDArray[np.uint64] | None = None
+
+    def keep(self) -> None:
+        """Hold the whole matrix from now on: for a client that asks again and again under one seed."""
+        if self._kept is None:
+            self._kept = self.block(0, self.rows)
 
     def buffer(self, rows: int) -> NDArray[np.uint8]:
         """Scratch space for blocks of up to ``rows`` rows, to be passed to ``block`` again and again."""
@@ -96,6 +102,8 @@ class MatrixStream:
         """Rows ``start`` to ``stop`` (exclusive): dtype[stop − start, columns], living in ``buffer`` if one is given."""
         if not 0 <= start < stop <= self.rows:
             raise ParameterError(f"rows {start} to {stop} are not in a matrix of {self.rows}")
+        if self._kept is not None:
+            return self._kept[start:stop]
         size = (stop - start) * self.row_bytes
         space = self.buffer(stop - start) if buffer is None else buffer
         keystream_into(self._key, start * self.row_bytes // _AES_BLOCK, space.data, size)

@@ -1,0 +1,138 @@
+"""Private retrieval of one column: SimplePIR (Henzinger, Hong, Corrigan-Gibbs, Meiklejohn, Vaikuntanathan, USENIX
+Security 2023) over a byte table.
+
+The table D is uint8[rows, m], its bytes read as int8 (two's complement), all arithmetic modulo 2^32. A (m × n) is public,
+from the epoch's seed, so one hint serves every client and a client may keep A.
+
+    Client                                           Server
+                                  <- hint H = D·A    once an epoch
+    s uniform, noise e
+    q = A s + e + 2^24 · unit_i   ------- q ------>
+                                  <------ a ------   a = D·q
+    column i = ((a − H s + 2^23) >> 24) mod 256
+
+Leakage. The server learns that a query was made, not the column: q is an LWE sample with a fresh secret. The client learns
+one column, a and the hint (which depend on the whole table: cells must be encrypted under keys of their own). A dishonest
+server can return a wrong answer; what a column holds must be authenticated outside, and the hint checked by someone
+who holds the table (``check_hint``).
+
+Decoding. The noise D·e has standard deviation σ·√m·74 for uniform bytes: 10 of them fit below 2^23 at the most columns
+allowed, so one byte in 10^22 is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto import kernels, noise
+from crypto.errors import InvalidCiphertext, InvalidHint, ParameterError
+from crypto.lwe_params import PIR
+from crypto.xof import MatrixLabel, MatrixStream
+
+_DELTA_BITS = 24
+_HALF_DELTA = np.uint32(1 << (_DELTA_BITS - 1))
+_KEPT_BYTES = 256 << 20  # a client keeps a matrix up to this size
+
+
+def setup(table: NDArray[np.uint8], seed: bytes) -> NDArray[np.uint32]:
+    """The hint H = D·A: uint32[rows, n] for ``table`` uint8[rows, m] and the epoch's 32-byte public ``seed``."""
+    check_table(table)
+    return kernels.table_times_matrix(table, _matrix(seed, table.shape[1]))
+
+
+def answer(table: NDArray[np.uint8], query: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """a = D·q: uint32[rows] for one query uint32[m]; raises ``InvalidCiphertext`` for any other query."""
+    _expect_words(query, (table.shape[1],), "the query")
+    answers: NDArray[np.uint32] = kernels.table_times(table, query[np.newaxis])[0]
+    return answers
+
+
+def answer_many(table: NDArray[np.uint8], queries: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Answers uint32[T, rows] to queries uint32[T, m] in one pass over the table."""
+    _expect_words(queries, (len(queries), table.shape[1]), "the queries")
+    return kernels.table_times(table, queries)
+
+
+def check_table(table: NDArray[np.uint8]) -> None:
+    """Raise ``ParameterError`` unless ``table`` is uint8[rows, m], contiguous, m within the proven range."""
+    if not isinstance(table, np.ndarray) or table.dtype != np.uint8 or table.ndim != 2 or not table.size:
+        raise ParameterError("a table is a non-empty uint8 array of rows and columns")
+    if not table.flags.c_contiguous:
+        raise ParameterError("a table must be contiguous in row order; pass numpy.ascontiguousarray(table)")
+    PIR.check_samples(table.shape[1])
+
+
+def check_hint(table: NDArray[np.uint8], hint: NDArray[np.uint32], seed: bytes, vectors: int = 64) -> None:
+    """Raise ``InvalidHint`` unless H = D·A, tested as D·(A·r) = H·r for ``vectors`` random secret r modulo 2^32.
+
+    Draw them after table and hint are fixed. One vector misses a wrong row at most half of the time (an error of 2^31 shows
+    only for odd r), so 64 miss it with probability 2^-64.
+    """
+    check_table(table)
+    if vectors < 1:
+        raise ParameterError("a check needs at least one random vector; 64 are advised")
+    if hint.dtype != np.uint32 or hint.shape != (table.shape[0], PIR.dimension):
+        raise InvalidHint("the hint does not have the size of this table; download it again")
+    r = noise.words32(os.urandom(32), b"check hint", vectors * PIR.dimension).reshape(vectors, PIR.dimension)
+    expected = kernels.table_times(table, kernels.multiply_rows(_matrix(seed, table.shape[1]), r))
+    if not np.array_equal(expected, kernels.dot32(np.ascontiguousarray(hint), r)):
+        raise InvalidHint("the hint is not the product of this table and the epoch's matrix; do not sign or use it")
+
+
+@dataclass(frozen=True, repr=False)
+class QueryState:
+    """What a client keeps between query and answer: its secret. Never sent, used for one query."""
+
+    secret: NDArray[np.uint32]
+
+    def __repr__(self) -> str:
+        return "QueryState(redacted)"
+
+
+class PirClient:
+    """Asks for columns of a table with ``columns`` columns under one epoch's ``seed``.
+
+    ``keep_matrix`` holds A in memory (4 KiB a column, up to 256 MiB) so that later queries cost a few milliseconds.
+    """
+
+    def __init__(self, seed: bytes, columns: int, keep_matrix: bool = True) -> None:
+        PIR.check_samples(columns)
+        self._columns = columns
+        self._matrix = _matrix(seed, columns)
+        if keep_matrix and columns * self._matrix.row_bytes <= _KEPT_BYTES:
+            self._matrix.keep()
+
+    def query(self, column: int) -> tuple[NDArray[np.uint32], QueryState]:
+        """The query uint32[m] for ``column`` and the secret that opens its answer, both fresh."""
+        if not 0 <= column < self._columns:
+            raise ParameterError("there is no such column in this table; check the manifest's boundaries")
+        key = os.urandom(32)
+        secret = noise.words32(key, b"s", PIR.dimension)
+        words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, secret[np.newaxis])[0]
+        words += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
+        words[column] += np.uint32(1 << _DELTA_BITS)
+        return words, QueryState(secret)
+
+    def recover(self, state: QueryState, answer: NDArray[np.uint32], hint: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """The column's bytes uint8[rows] from ``answer`` uint32[rows] and the epoch's ``hint`` uint32[rows, n].
+
+        Raises ``InvalidCiphertext`` for other shapes. A wrong answer gives wrong bytes, not an error.
+        """
+        _expect_words(hint, (len(hint), PIR.dimension), "the hint")
+        _expect_words(answer, (len(hint),), "the answer")
+        noisy = answer - kernels.dot32(np.ascontiguousarray(hint), state.secret[np.newaxis])[0]
+        column: NDArray[np.uint8] = ((noisy + _HALF_DELTA) >> np.uint32(_DELTA_BITS)).astype(np.uint8)
+        return column
+
+
+def _matrix(seed: bytes, columns: int) -> MatrixStream:
+    return MatrixStream(seed, MatrixLabel.PIR_A, columns, PIR.dimension, np.uint32)
+
+
+def _expect_words(array: object, shape: tuple[int, ...], what: str) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint32 or array.shape != shape:
+        raise InvalidCiphertext(f"{what} must be uint32 {list(shape)} for this table")
