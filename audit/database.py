@@ -1,65 +1,143 @@
-"""One way to connect for every service, on SQLite and PostgreSQL alike."""
+"""Opening a database so that a commit is durable when it returns, and so that threads queue up to write.
+
+PostgreSQL needs nothing but its defaults. SQLite gets WAL with synchronous=FULL (a commit is one fsync), deleted bytes
+overwritten, and a lock in the process: without it, writers sleep in SQLite's busy handler and starve each other.
+
+A transaction whose first statement writes takes the lock at once (BEGIN IMMEDIATE). One that reads first and then writes
+must begin with `writing(engine)`, or SQLite refuses the write when another transaction came between.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
-BUSY_TIMEOUT_MS = 10_000
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+BUSY_SECONDS = 15.0
+POOL_SIZE = 16
+SQLITE_OVERFLOW = 64
+POSTGRESQL_OVERFLOW = 16
+READING_STATEMENTS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH")
+
+_write_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_write_locks_guard = threading.Lock()
 
 
-def make_engine(url: str, **options: Any) -> Engine:
-    """An engine for ``sqlite:///path`` (write-ahead log, full sync, foreign keys) or ``postgresql://…`` (psycopg).
-
-    ``options`` go to ``sqlalchemy.create_engine``.
-    """
+def open_engine(url: str, **options: Any) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql+psycopg://…` whose commits are durable."""
     parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), **({"pool_pre_ping": True} | options))
-    if backend == "sqlite":
-        engine = create_engine(parsed, **options)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    raise ValueError(f"a service stores its data in SQLite or PostgreSQL, not in {backend}")
+    if parsed.get_backend_name() != "sqlite":
+        options = {"pool_size": POOL_SIZE, "max_overflow": POSTGRESQL_OVERFLOW, "pool_pre_ping": True} | options
+        return create_engine(parsed, **options)
+    if not parsed.database or parsed.database == ":memory:":
+        raise ValueError("a database in memory is not durable; give a file: sqlite:///path/to/file.db")
+    with _write_locks_guard:
+        lock = _write_locks[parsed.database]
+    arguments = {"timeout": BUSY_SECONDS, "factory": _factory(lock)} | options.pop("connect_args", {})
+    options = {"pool_size": POOL_SIZE, "max_overflow": SQLITE_OVERFLOW} | options
+    engine = create_engine(parsed, connect_args=arguments, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "before_cursor_execute", _begin_sqlite)
+    return engine
 
 
 @contextmanager
-def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that is going to write: commits at the end, rolls back on any exception.
-
-    On SQLite it takes the write lock at once and waits for it up to the busy timeout. ``engine.begin()`` takes it at the
-    first write, which fails at once if another writer has committed since this transaction's first read.
-    """
-    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may read before it writes: it holds SQLite's write lock from the start."""
+    with engine.begin() as connection:
+        driver = connection.connection.driver_connection
+        if isinstance(driver, _SqliteConnection):
+            driver.begin_write()
         yield connection
 
 
-def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:
-    # None hands the transactions to us: otherwise the driver begins late and a SAVEPOINT stands outside of any.
-    dbapi_connection.isolation_level = None
-    cursor = dbapi_connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def check_durable(engine: Engine) -> None:
+    """Refuse, with ValueError, a database whose commits may be lost when the power fails."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            mode = connection.execute(text("PRAGMA journal_mode")).scalar_one()
+            level = connection.execute(text("PRAGMA synchronous")).scalar_one()
+            if mode != "wal" or level < 2:
+                raise ValueError("SQLite must run with WAL and synchronous=FULL: open it with audit.database.open_engine")
+            return
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            if connection.execute(text(f"SHOW {setting}")).scalar_one() == "off":
+                raise ValueError(f"PostgreSQL runs with {setting}=off, so a commit may be lost: switch it on")
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that holds the process's write lock from its first write to its commit or rollback."""
+
+    write_lock: threading.Lock
+    holds_lock = False
+
+    def begin_read(self) -> None:
+        if not self.in_transaction:
+            self.execute("BEGIN")
+
+    def begin_write(self) -> None:
+        if self.holds_lock:
+            return
+        if not self.write_lock.acquire(timeout=BUSY_SECONDS):
+            raise sqlite3.OperationalError("database is locked by another thread of this process")
+        self.holds_lock = True
+        try:
+            if not self.in_transaction:
+                self.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._release()
+            raise
+
+    def commit(self) -> None:
+        super().commit()
+        self._release()
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        finally:
+            self._release()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self.holds_lock:
+            self.holds_lock = False
+            self.write_lock.release()
+
+
+def _factory(lock: threading.Lock) -> Callable[..., _SqliteConnection]:
+    def connect(*args: Any, **kwargs: Any) -> _SqliteConnection:
+        connection = _SqliteConnection(*args, **kwargs)
+        connection.write_lock = lock
+        return connection
+
+    return connect
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin here, not in the driver's guess
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")
+
+
+def _begin_sqlite(connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, _SqliteConnection)
+    if driver.holds_lock:
+        return
+    if statement.lstrip()[:7].upper().startswith(READING_STATEMENTS):
+        driver.begin_read()
+    else:
+        driver.begin_write()

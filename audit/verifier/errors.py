@@ -12,8 +12,6 @@ LogError
 ```
 """
 
-# ruff: noqa: N818 - the names say what happened to the log
-
 from __future__ import annotations
 
 

@@ -29,6 +29,7 @@ from audit.verifier.tiles import (
     CHECKPOINT_PATH,
     ENTRIES,
     MAX_BUNDLE_BYTES,
+    TILE_HEIGHT,
     TILE_WIDTH,
     Tile,
     decode_bundle,
@@ -82,15 +83,11 @@ def check_log(
     tree = CompactRange()
     roots = {known.size: EMPTY_ROOT for known in before}
     subtrees: list[bytes] = []  # the hash of each full tile of the level below
-    tile_tree = CompactRange()
     for index, leaf, entry in _checked_entries(fetch, head.size):
-        tree.append(leaf)
+        ended = tree.append(leaf)
         if tree.size in roots:
             roots[tree.size] = tree.root()
-        tile_tree.append(leaf)
-        if tile_tree.size == TILE_WIDTH:
-            subtrees.append(tile_tree.root())
-            tile_tree = CompactRange()
+        subtrees += ended[TILE_HEIGHT : TILE_HEIGHT + 1]
         if on_entry is not None:
             on_entry(index, entry)
     # (3) the tiles above
@@ -142,14 +139,14 @@ def http_fetch(prefix: str) -> Fetch:
     return fetch
 
 
-def fetch_tile(fetch: Fetch, tile: Tile) -> bytes:
-    """A tile's bytes; where the partial one is gone, those of the full one (tlog-tiles, "Partial Tiles")."""
+def fetch_tile(fetch: Fetch, tile: Tile) -> tuple[Tile, bytes]:
+    """A tile and its bytes; where the partial one is gone, the full one (tlog-tiles, "Partial Tiles")."""
     try:
-        return fetch(tile.path)
+        return tile, fetch(tile.path)
     except FileNotFoundError:
         if tile == tile.full:
             raise
-    return fetch(tile.full.path)
+    return tile.full, fetch(tile.full.path)
 
 
 def _fetch_checkpoint(fetch: Fetch) -> bytes:
@@ -162,13 +159,12 @@ def _fetch_checkpoint(fetch: Fetch) -> bytes:
 def _fetch_tile(fetch: Fetch, tile: Tile) -> bytes:
     """The hashes of a tile, cut to its width."""
     try:
-        data = fetch_tile(fetch, tile)
+        served, data = fetch_tile(fetch, tile)
     except FileNotFoundError:
         raise DamagedLog(tile.path, "the tile is missing") from None
-    wanted = tile.width * HASH_BYTES
-    if len(data) not in {wanted, TILE_WIDTH * HASH_BYTES}:
-        raise DamagedLog(tile.path, f"the tile has {len(data)} bytes; {wanted} are meant")
-    return data[:wanted]
+    if len(data) != served.width * HASH_BYTES:
+        raise DamagedLog(served.path, f"the tile has {len(data)} bytes; {served.width * HASH_BYTES} are meant")
+    return data[: tile.width * HASH_BYTES]
 
 
 def _check_order(known: Checkpoint, head: Checkpoint) -> None:
@@ -199,9 +195,10 @@ def _entries(fetch: Fetch, tile: Tile) -> Iterator[bytes]:
     first = count = tile.index * TILE_WIDTH
     last = first + tile.width
     try:
-        for entry in decode_bundle(fetch_tile(fetch, bundle)):
+        served, data = fetch_tile(fetch, bundle)
+        for entry in decode_bundle(data):
             if count == last:
-                if bundle == bundle.full:
+                if served == bundle:
                     raise DamagedLog(bundle.path, f"there is more in it than {tile.width} entries")
                 return  # the full bundle stood in for the partial one
             yield entry

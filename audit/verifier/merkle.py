@@ -39,14 +39,15 @@ class CompactRange:
         if size < 0 or len(self.peaks) != size.bit_count():
             raise ProofError(f"a tree of size {size} has another number of peaks than {len(self.peaks)}")
 
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash (32 bytes) at index `size`."""
-        node, size = leaf, self.size
+    def append(self, leaf: bytes) -> list[bytes]:
+        """Add one leaf hash (32 bytes) at index `size`; the hashes, by level, of the subtrees that end with it."""
+        nodes, size = [leaf], self.size
         while size & 1:
-            node = node_hash(self.peaks.pop(), node)
+            nodes.append(node_hash(self.peaks.pop(), nodes[-1]))
             size >>= 1
-        self.peaks.append(node)
+        self.peaks.append(nodes[-1])
         self.size += 1
+        return nodes
 
     def root(self) -> bytes:
         """The tree's root, 32 bytes; the hash of the empty string for the empty tree."""

@@ -1,0 +1,309 @@
+"""The sequencer: the one process that gives queued entries their indices and signs the tree.
+
+It holds a lease in the database. Each batch is one transaction that (1) renews the lease, (2) compares the last stored
+checkpoint with the one in memory, (3) takes what is queued, (4) stores entries, hashes and the signed checkpoint. So two
+sequencers can never both append, whatever their clocks say, and a crash leaves either all of a batch or nothing.
+
+Before it signs for the first time it checks everything that is stored, as any outsider would. It refuses to sign, and every
+`wait` fails, when entries, hashes or the last checkpoint are not what was signed, or when the log is shorter than its
+high-water mark.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from audit.database import writing
+from audit.log.cosign import Cosigner, Cosigning
+from audit.log.high_water import HighWater
+from audit.log.log import Log
+from audit.log.store import NewEntry, StoredCheckpoint
+from audit.verifier.checkpoint import Checkpoint, sign_checkpoint
+from audit.verifier.errors import DamagedLog, LogError, LogRefusal
+from audit.verifier.log_check import check_log
+from audit.verifier.merkle import CompactRange, leaf_hash
+from audit.verifier.tiles import CHECKPOINT_PATH, TILE_HEIGHT, check_entry
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 1024
+LEASE_SECONDS = 10.0
+POLL_SECONDS = 0.02
+RETRY_SECONDS = 1.0
+
+
+class LeaseLost(Exception):
+    """Another process holds the lease."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """The tree as it was last signed."""
+
+    tree: CompactRange
+    checkpoint: StoredCheckpoint
+    indices: Sequence[tuple[int, int]] = ()
+
+
+class Sequencer:
+    """Sequences one log while it holds the lease; several may stand by.
+
+    `cosigners`: witnesses to be asked after each durable batch. `high_water`: kept apart from the database.
+    `lease_seconds`: how long a crashed sequencer blocks the next. `poll_seconds`: how soon an entry of another process
+    is seen; one of this process is seen at once.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        cosigners: Sequence[Cosigner] = (),
+        high_water: HighWater | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self.log = log
+        self._holder = secrets.token_hex(16)
+        self._high_water = high_water
+        self._lease_seconds = lease_seconds
+        self._poll_seconds = poll_seconds
+        self._lease_until = 0.0
+        self._state: _State | None = None
+        self._attempt: _State | None = None
+        self._cosigning = Cosigning(log, cosigners) if cosigners else None
+        self._stopping = threading.Event()
+        self._work = threading.Event()
+        self._signed = threading.Event()
+        self._ready = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.refusal: LogError | None = None
+
+    # ------------------------------------------------------------------ life
+
+    def start(self) -> Sequencer:
+        """Begin in the background and return self."""
+        self._threads = [threading.Thread(target=self._run, name="sequencer", daemon=True)]
+        if self._cosigning is not None:
+            self._threads.append(threading.Thread(target=self._run_cosigning, name="cosigning", daemon=True))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End after the batch under way and give the lease back."""
+        self._stopping.set()
+        self._work.set()
+        self._signed.set()
+        for thread in self._threads:
+            thread.join()
+        if self._cosigning is not None:
+            self._cosigning.close()
+
+    def wait_ready(self, timeout: float) -> bool:
+        """True once this process sequences, False after `timeout` seconds; LogRefusal if the signer refuses."""
+        ready = self._ready.wait(timeout)
+        if self.refusal is not None:
+            raise self.refusal
+        return ready
+
+    def wait(self, queue_id: int, timeout: float) -> int:
+        """`Log.wait`."""
+        return self.log.wait(queue_id, timeout)
+
+    def __enter__(self) -> Sequencer:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    # ------------------------------------------------------------------ the sequencing thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._work.clear()
+                try:
+                    pause = self._step()
+                except LeaseLost:
+                    self._stand_by()
+                    pause = self._lease_seconds / 5
+                except DBAPIError as error:
+                    logger.warning("the log's database does not answer: %s", type(error.orig).__name__)
+                    pause = RETRY_SECONDS
+                if pause:
+                    self._work.wait(pause)
+        except LogError as refusal:
+            self._refuse(refusal)
+        except Exception as error:
+            logger.exception("the sequencer stopped")
+            self._refuse(LogRefusal(f"the sequencer stopped with {type(error).__name__}: see its log"))
+        finally:
+            self._stand_by()
+            self._give_lease_back()
+
+    def _step(self) -> float:
+        """Do what there is to do; seconds to pause afterwards."""
+        if self._state is None:
+            self._take_lease()
+            self._state = self._recover()
+            self.log.waiters.attach(self._work.set)
+            self._ready.set()
+            self._signed.set()
+        with self.log.engine.connect() as connection:
+            waiting = self.log.store.has_queued(connection)
+        if not waiting and self._attempt is None:
+            self._renew_when_due()
+            return self._poll_seconds
+        self._sequence(self._state)
+        return 0.0
+
+    def _sequence(self, state: _State) -> None:
+        """One batch: all that is queued, in one transaction."""
+        try:
+            with writing(self.log.engine) as connection:
+                self._renew(connection)
+                state = self._compare(connection, state)
+                self._attempt = attempt = self._append(connection, state)
+        except IntegrityError:
+            raise LogRefusal("the log holds rows beyond what was signed: run `xinqiao verify` and look") from None
+        self._attempt = None
+        if attempt.checkpoint.size > state.checkpoint.size:
+            self._settle(attempt)
+
+    def _compare(self, connection: Connection, state: _State) -> _State:
+        """The state that is stored: the one in memory, or the batch whose commit got lost on the way back to us."""
+        stored = self.log.store.latest(connection)
+        if stored == state.checkpoint:
+            return state
+        if self._attempt is not None and stored == self._attempt.checkpoint:
+            self._settle(self._attempt)
+            return self._attempt
+        raise LogRefusal("the last stored checkpoint is not the last signed one: the database was changed or set back")
+
+    def _append(self, connection: Connection, state: _State) -> _State:
+        queued = self.log.store.take_queued(connection, MAX_BATCH)
+        if not queued:
+            return state
+        tree = state.tree.copy()
+        entries: list[NewEntry] = []
+        nodes: list[tuple[int, int, bytes]] = []
+        for queue_id, entry in queued:
+            check_entry(entry)
+            leaf = leaf_hash(entry)
+            entries.append(NewEntry(tree.size, queue_id, leaf, entry))
+            ended = tree.append(leaf)[::TILE_HEIGHT]
+            nodes += [(n, entries[-1].index >> TILE_HEIGHT * n, node) for n, node in enumerate(ended) if n]
+        now = self.log.time_after(state.checkpoint)
+        checkpoint = self._sign(tree, now)
+        self.log.store.append(connection, entries, nodes, checkpoint)
+        return _State(tree, checkpoint, [(entry.queue_id, entry.index) for entry in entries])
+
+    def _settle(self, state: _State) -> None:
+        """A batch is durable: remember it, then let those who wait for it go on."""
+        if self._high_water is not None:
+            self._high_water.write(state.checkpoint.note)
+        self._state = state
+        self.log.waiters.sequenced(state.indices)
+        self._signed.set()
+
+    def _sign(self, tree: CompactRange, now: int) -> StoredCheckpoint:
+        note = sign_checkpoint(Checkpoint(self.log.origin, tree.size, tree.root()), self.log.signer)
+        return StoredCheckpoint(tree.size, note, now)
+
+    # ------------------------------------------------------------------ recovery
+
+    def _recover(self) -> _State:
+        """Check all that is stored, as an outsider would, and the high-water mark; LogRefusal."""
+        store, key = self.log.store, self.log.signer.key
+        mark = self._high_water.read() if self._high_water is not None else None
+        with writing(self.log.engine) as connection:
+            self._renew(connection)
+            last = store.latest(connection)
+            if last is None:
+                if mark is not None:
+                    raise LogRefusal("the log is empty, but its high-water mark says that it was not: restore it")
+                last = self._sign(CompactRange(), self.log.time_after(None))
+                store.append(connection, [], [], last)
+            stored = store.count(connection)
+        note = last.note.encode()
+
+        def fetch(path: str) -> bytes:
+            return note if path == CHECKPOINT_PATH else self.log.fetch(path)
+
+        try:
+            report = check_log(fetch, [key], earlier=[mark] if mark else [], on_entry=self._keep_lease)
+        except DamagedLog as damage:
+            raise LogRefusal(f"the signer refuses, the stored log is not the signed one. {damage}") from None
+        if stored != report.size or last.size != report.size:
+            raise LogRefusal(f"{stored:,} entries are stored, but {report.size:,} were signed")
+        if self._high_water is not None:
+            self._high_water.write(last.note)
+        return _State(report.tree, last)
+
+    def _keep_lease(self, index: int, _entry: bytes) -> None:
+        if index % MAX_BATCH == 0:
+            self._renew_when_due()
+
+    def _refuse(self, refusal: LogError) -> None:
+        logger.critical("the log refuses to sign: %s", refusal)
+        self.refusal = refusal
+        self.log.waiters.refuse(f"the log refuses to sign, so nothing is released: {refusal}")
+        self._ready.set()
+
+    # ------------------------------------------------------------------ the lease
+
+    def _take_lease(self) -> None:
+        now = time.time()
+        with writing(self.log.engine) as connection:
+            if not self.log.store.take_lease(connection, self._holder, now, now + self._lease_seconds):
+                raise LeaseLost
+        self._lease_until = now + self._lease_seconds
+
+    def _renew(self, connection: Connection) -> None:
+        until = time.time() + self._lease_seconds
+        if not self.log.store.renew_lease(connection, self._holder, until):
+            raise LeaseLost
+        self._lease_until = until
+
+    def _renew_when_due(self) -> None:
+        if time.time() > self._lease_until - self._lease_seconds * 2 / 3:
+            with writing(self.log.engine) as connection:
+                self._renew(connection)
+
+    def _stand_by(self) -> None:
+        self._state = self._attempt = None
+        self._ready.clear()
+        self.log.waiters.attach(None)
+        if self.refusal is not None:
+            self._ready.set()
+
+    def _give_lease_back(self) -> None:
+        try:
+            with writing(self.log.engine) as connection:
+                self.log.store.renew_lease(connection, self._holder, 0.0)
+        except DBAPIError:
+            logger.warning("the lease could not be given back; it expires by itself")
+
+    # ------------------------------------------------------------------ the cosigning thread
+
+    def _run_cosigning(self) -> None:
+        assert self._cosigning is not None
+        while not self._stopping.is_set():
+            self._signed.wait()
+            self._signed.clear()
+            try:
+                while self._state is not None and not self._stopping.is_set() and not self._cosigning.round():
+                    self._stopping.wait(RETRY_SECONDS)
+            except DBAPIError as error:
+                logger.warning("the log's database does not answer: %s", type(error.orig).__name__)
+                self._stopping.wait(RETRY_SECONDS)
+                self._signed.set()

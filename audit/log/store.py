@@ -1,0 +1,216 @@
+"""All SQL of the log. Every method works inside the caller's transaction; none commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from audit.log.tables import LogTables
+
+LEASE_ID = 1
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A checkpoint that was signed: its note without cosignatures, and the POSIX second at which it was signed."""
+
+    size: int
+    note: str
+    time: int
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """An entry that got its index. `leaf`: its RFC 6962 hash, 32 bytes."""
+
+    index: int
+    queue_id: int
+    leaf: bytes
+    entry: bytes
+
+
+class LogStore:
+    """The statements of one log."""
+
+    def __init__(self, tables: LogTables) -> None:
+        self.tables = tables
+        self._enqueue = insert(tables.queue)
+        self._latest = (
+            select(tables.checkpoints.c.size, tables.checkpoints.c.note, tables.checkpoints.c.time)
+            .order_by(tables.checkpoints.c.size.desc())
+            .limit(1)
+        )
+
+    # ------------------------------------------------------------------ the queue
+
+    def enqueue(self, connection: Connection, entry: bytes) -> int:
+        """Put an entry into the queue and return its queue id."""
+        key = connection.execute(self._enqueue, {"entry": entry}).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def has_queued(self, connection: Connection) -> bool:
+        """Does an entry wait for its index?"""
+        return connection.execute(select(self.tables.queue.c.id).limit(1)).first() is not None
+
+    def take_queued(self, connection: Connection, limit: int) -> list[tuple[int, bytes]]:
+        """Take up to `limit` entries out of the queue, oldest first: (queue id, entry)."""
+        queue = self.tables.queue
+        oldest = select(queue.c.id).order_by(queue.c.id).limit(limit)
+        # One statement deletes exactly what it returns: a smaller id may be committed while we read (PostgreSQL).
+        taken = delete(queue).where(queue.c.id.in_(oldest)).returning(queue.c.id, queue.c.entry)
+        return sorted((int(row.id), bytes(row.entry)) for row in connection.execute(taken))
+
+    def index_of(self, connection: Connection, queue_id: int) -> int | None:
+        """The index that a queued entry got, or None."""
+        entries = self.tables.entries
+        return connection.execute(select(entries.c.index).where(entries.c.queue_id == queue_id)).scalar()
+
+    # ------------------------------------------------------------------ the tree
+
+    def append(
+        self,
+        connection: Connection,
+        entries: Sequence[NewEntry],
+        nodes: Sequence[tuple[int, int, bytes]],
+        checkpoint: StoredCheckpoint,
+    ) -> None:
+        """Store a batch: its entries, the hashes (tile level, index, hash) of the tiles it filled, its checkpoint."""
+        if entries:
+            connection.execute(insert(self.tables.entries), [vars(entry) for entry in entries])
+        if nodes:
+            rows = [{"level": level, "index": index, "hash": value} for level, index, value in nodes]
+            connection.execute(insert(self.tables.nodes), rows)
+        connection.execute(insert(self.tables.checkpoints), vars(checkpoint))
+
+    def count(self, connection: Connection) -> int:
+        """How many entries are stored."""
+        return connection.execute(select(func.count()).select_from(self.tables.entries)).scalar_one()
+
+    def hashes(self, connection: Connection, level: int, start: int, width: int) -> list[bytes]:
+        """`width` hashes of a tile level from `start` on, fewer where the log is shorter."""
+        if level == 0:
+            table, value = self.tables.entries, self.tables.entries.c.leaf
+        else:
+            table, value = self.tables.nodes, self.tables.nodes.c.hash
+        index = table.c.index
+        query = select(index, value).where(index >= start, index < start + width).order_by(index)
+        if level:
+            query = query.where(table.c.level == level)
+        return _contiguous(connection.execute(query), start)
+
+    def entries(self, connection: Connection, start: int, width: int) -> list[bytes]:
+        """`width` entries from `start` on, fewer where the log is shorter."""
+        index = self.tables.entries.c.index
+        query = select(index, self.tables.entries.c.entry).where(index >= start, index < start + width)
+        return _contiguous(connection.execute(query.order_by(index)), start)
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def latest(self, connection: Connection) -> StoredCheckpoint | None:
+        """The last checkpoint that was signed."""
+        return _checkpoint(connection.execute(self._latest).first())
+
+    def checkpoint(self, connection: Connection, size: int) -> StoredCheckpoint | None:
+        """The checkpoint signed at a size."""
+        table = self.tables.checkpoints
+        query = select(table.c.size, table.c.note, table.c.time).where(table.c.size == size)
+        return _checkpoint(connection.execute(query).first())
+
+    def time_of(self, connection: Connection, index: int) -> int | None:
+        """The POSIX second of the first checkpoint that holds an entry."""
+        table = self.tables.checkpoints
+        query = select(table.c.time).where(table.c.size > index).order_by(table.c.size).limit(1)
+        return connection.execute(query).scalar()
+
+    def add_cosignature(self, connection: Connection, size: int, witness: str, line: str) -> None:
+        """Keep a witness's verified line; one that is there already stays."""
+        row = {"size": size, "witness": witness, "line": line}
+        connection.execute(_insert_or_ignore(connection, self.tables.cosignatures), row)
+
+    def cosignatures(self, connection: Connection, size: int) -> list[str]:
+        """The witnesses' lines under a checkpoint."""
+        table = self.tables.cosignatures
+        query = select(table.c.line).where(table.c.size == size).order_by(table.c.witness)
+        return list(connection.execute(query).scalars())
+
+    def cosigned_size(
+        self, connection: Connection, above: int, witnesses: Sequence[str], quorum: int, required: Sequence[str]
+    ) -> int | None:
+        """The largest size above `above` that `quorum` of `witnesses`, and all of `required`, have cosigned."""
+        table = self.tables.cosignatures
+        query = (
+            select(table.c.size)
+            .where(table.c.size > above, table.c.witness.in_(witnesses))
+            .group_by(table.c.size)
+            .having(func.count() >= quorum)
+            .order_by(table.c.size.desc())
+            .limit(1)
+        )
+        if required:
+            query = query.having(func.sum(case((table.c.witness.in_(required), 1), else_=0)) == len(required))
+        return connection.execute(query).scalar()
+
+    # ------------------------------------------------------------------ the lease
+
+    def take_lease(self, connection: Connection, holder: str, now: float, expires: float) -> bool:
+        """Make `holder` the one that sequences, unless another's lease has not expired."""
+        lease = self.tables.lease
+        connection.execute(_insert_or_ignore(connection, lease), {"id": LEASE_ID, "holder": holder, "expires": expires})
+        taken = connection.execute(
+            update(lease)
+            .where(lease.c.id == LEASE_ID, (lease.c.holder == holder) | (lease.c.expires < now))
+            .values(holder=holder, expires=expires)
+        )
+        return taken.rowcount == 1
+
+    def renew_lease(self, connection: Connection, holder: str, expires: float) -> bool:
+        """Prolong the lease; False if another holds it now. The row stays locked until the transaction ends."""
+        lease = self.tables.lease
+        renewed = connection.execute(
+            update(lease).where(lease.c.id == LEASE_ID, lease.c.holder == holder).values(expires=expires)
+        )
+        return renewed.rowcount == 1
+
+    # ------------------------------------------------------------------ openings
+
+    def store_openings(self, connection: Connection, openings: Mapping[bytes, bytes]) -> None:
+        """Keep what commitments open to."""
+        if openings:
+            rows = [{"commitment": key, "opening": value} for key, value in openings.items()]
+            connection.execute(_insert_or_ignore(connection, self.tables.openings), rows)
+
+    def opening(self, connection: Connection, commitment: bytes) -> bytes | None:
+        """What a commitment opens to, or None once it was erased."""
+        table = self.tables.openings
+        value = connection.execute(select(table.c.opening).where(table.c.commitment == commitment)).scalar()
+        return None if value is None else bytes(value)
+
+    def erase_opening(self, connection: Connection, commitment: bytes) -> bool:
+        """Erase an opening; the leaf stays and proves nothing about anyone any more. False if there was none."""
+        table = self.tables.openings
+        return connection.execute(delete(table).where(table.c.commitment == commitment)).rowcount == 1
+
+
+def _insert_or_ignore(connection: Connection, table: Any) -> Any:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _checkpoint(row: Any) -> StoredCheckpoint | None:
+    return None if row is None else StoredCheckpoint(int(row.size), row.note, int(row.time))
+
+
+def _contiguous(rows: Any, start: int) -> list[bytes]:
+    """The values of (index, value) rows up to the first gap."""
+    values: list[bytes] = []
+    for index, value in rows:
+        if index != start + len(values):
+            break
+        values.append(bytes(value))
+    return values

@@ -1,0 +1,147 @@
+"""Waiting for an index or a cosignature: woken at once by a sequencer in this process, else by looking now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from audit.verifier.errors import LogUnavailable
+
+T = TypeVar("T")
+
+LOOK_FIRST = 0.002
+LOOK_LAST = 0.05
+LOOK_WHEN_LOCAL = 0.5
+"""Seconds between looks at the database; a sequencer in this process makes them a mere precaution."""
+
+
+class _Slot:
+    """One thread that waits for one entry: a lock that is held until there is a result."""
+
+    def __init__(self) -> None:
+        self.index: int | None = None
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def open(self, index: int | None) -> None:
+        self.index = index
+        self._gate.release()
+
+    def wait(self, seconds: float) -> bool:
+        return self._gate.acquire(timeout=max(seconds, 0.0))
+
+
+class Waiters:
+    """The threads of this process that wait for the log. `look_up(queue_id)` asks the database for an index."""
+
+    def __init__(self, look_up: Callable[[int], int | None]) -> None:
+        self._look_up = look_up
+        self._lock = threading.Lock()
+        self._slots: dict[int, list[_Slot]] = {}
+        self._recent: dict[int, int] = {}
+        self._last_queue_id = 0
+        self._cosigned = threading.Condition(self._lock)
+        self._wake: Callable[[], None] | None = None
+        self._refusal: str | None = None
+
+    # ------------------------------------------------------------------ the sequencer's side
+
+    def attach(self, wake: Callable[[], None] | None) -> None:
+        """A sequencer of this process begins (or, with None, ceases) to sequence; `wake` tells it of new entries."""
+        with self._lock:
+            self._wake = wake
+
+    def refuse(self, reason: str | None) -> None:
+        """From now on every wait fails with `reason`; None lifts it."""
+        with self._lock:
+            self._refusal = reason
+            slots = [slot for waiting in self._slots.values() for slot in waiting]
+            self._slots.clear()
+            self._cosigned.notify_all()
+        for slot in slots:
+            slot.open(None)
+
+    def sequenced(self, indices: Sequence[tuple[int, int]]) -> None:
+        """(queue id, index) pairs have become durable."""
+        opened: list[tuple[_Slot, int]] = []
+        with self._lock:
+            for queue_id, index in indices:
+                opened += [(slot, index) for slot in self._slots.pop(queue_id, [])]
+            # The next wait for one of these may only be about to begin.
+            self._recent = dict(indices)
+            self._last_queue_id = max(self._last_queue_id, indices[-1][0])
+        for slot, index in opened:
+            slot.open(index)
+
+    def cosigned(self) -> None:
+        """A cosignature has been stored."""
+        with self._lock:
+            self._cosigned.notify_all()
+
+    # ------------------------------------------------------------------ the callers' side
+
+    def wait(self, queue_id: int, timeout: float) -> int:
+        """The index of a queued entry; LogUnavailable after `timeout` seconds or when the signer refuses."""
+        deadline = time.monotonic() + timeout
+        slot = _Slot()
+        with self._lock:
+            self._check()
+            if queue_id in self._recent:
+                return self._recent[queue_id]
+            self._slots.setdefault(queue_id, []).append(slot)
+            wake = self._wake
+            # A sequencer here tells us, unless it told before we asked.
+            look_at_once = wake is None or queue_id <= self._last_queue_id
+        try:
+            if wake is not None:
+                wake()
+            pause = 0.0 if look_at_once else LOOK_WHEN_LOCAL
+            while not slot.wait(min(pause, deadline - time.monotonic())):
+                index = self._look_up(queue_id)
+                if index is not None:
+                    return index
+                if time.monotonic() >= deadline:
+                    raise LogUnavailable(_too_late("the log did not take the entry", timeout))
+                pause = LOOK_WHEN_LOCAL if self._wake else min(max(2 * pause, LOOK_FIRST), LOOK_LAST)
+        finally:
+            self._forget(queue_id, slot)
+        if slot.index is None:
+            with self._lock:
+                self._check()
+            raise LogUnavailable("the log stopped while the entry waited; nothing was released, try again")
+        return slot.index
+
+    def wait_cosigned(self, look: Callable[[], T | None], timeout: float) -> T:
+        """What `look` finds once it finds something; LogUnavailable after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = look()
+            if found is not None:
+                return found
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise LogUnavailable(_too_late("the witnesses did not cosign the entry", timeout))
+            with self._lock:
+                self._check()
+                self._cosigned.wait(min(remaining, LOOK_LAST))
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise LogUnavailable(self._refusal)
+
+    def _forget(self, queue_id: int, slot: _Slot) -> None:
+        with self._lock:
+            waiting = self._slots.get(queue_id, [])
+            if slot in waiting:
+                waiting.remove(slot)
+            if not waiting:
+                self._slots.pop(queue_id, None)
+
+
+def _too_late(what: str, timeout: float) -> str:
+    return (
+        f"{what} within {timeout:g} s, so nothing was released; "
+        "check that a sequencer runs, that the database can be written and that the witnesses answer"
+    )
