@@ -121,7 +121,7 @@ def check_inputs(opening: Opening, limits: Limits, rows: int, node_fields: int) 
     bads = int(opening.labels.astype(np.int64).sum())
     limits.check_classes(bads, rows, node_fields + len(opening.vectors) - 1)
     for (i, one), (j, other) in combinations(enumerate(opening.vectors), 2):
-        if 0 < differing_rows(one.codes, other.codes) < limits.difference_rows:
+        if 0 < differing_rows(one, other) < limits.difference_rows:
             first = "The label vector" if i == 0 else f"Column {i}"
             raise InputRefused(
                 "vectors-too-similar",
@@ -161,15 +161,16 @@ def _check_vector(name: str, vector: BankVector, limits: Limits, labels: bool) -
         )
 
 
-def differing_rows(one: Codes, other: Codes) -> int:
-    """Rows in which two columns differ once the levels of one are renamed into the other's as well as possible.
+def differing_rows(one: BankVector, other: BankVector) -> int:
+    """Rows in which two vectors differ once the values of one are renamed into the other's as well as possible.
 
-    Counted on codes rather than values, so that other levels for the same partition of the rows do not hide that two
-    columns differ in one row only. The smaller of the two directions is taken.
+    Renaming, so that other levels for the same partition of the rows do not hide that two columns differ in one row
+    only; by value, so that two codes of one value do not hide it either. The smaller of the two directions is taken.
     """
-    width = int(other.max()) + 1
-    table = np.bincount(one.astype(np.int64) * width + other, minlength=(int(one.max()) + 1) * width).reshape(-1, width)
-    return int(one.size - max(table.max(axis=0).sum(), table.max(axis=1).sum()))
+    a, b = (np.unique(v.levels, return_inverse=True)[1][v.codes] for v in (one, other))
+    width = int(b.max()) + 1
+    table = np.bincount(a * width + b, minlength=(int(a.max()) + 1) * width).reshape(-1, width)
+    return int(a.size - max(table.max(axis=0).sum(), table.max(axis=1).sum()))
 
 
 def check_same_labels(macs: Sequence[bytes]) -> None:

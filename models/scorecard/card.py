@@ -1,0 +1,167 @@
+"""The model card and the leakage statement: what a model is, what it was allowed, and what it gave away.
+
+Both are wire messages, so that `models.wire.sign` signs their canonical bytes; the node's part stands on its own because
+the node signs it at release, before the bank has fitted its half.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models.wire import Message, encode
+
+from .learner import Figures
+from .limits import Limits
+from .metrics import auc, brier, ks, score_psi
+from .release import Leakage, Release
+from .rounds import Plan
+
+
+class Budget(Message):
+    """One budget: how much of it this model and everything before it used."""
+
+    name: str
+    used: int
+    allowed: int
+
+
+class FieldCard(Message):
+    """A node field in the model: information value, row-count bins, VIF, and R² on all bands ever released."""
+
+    name: str
+    iv: float
+    bins: int
+    vif: float
+    r2: float
+
+
+class Metrics(Message):
+    """Figures of the bank's finished model on rows that it was not fitted on, three digits."""
+
+    rows: int
+    auc: float
+    gini: float
+    ks: float
+    brier: float
+    psi: float
+
+
+class LeakageStatement(Message):
+    """What each side learned from a training and its release: sentences for people, figures for machines.
+
+    `band_bits` is log2(bands) a subject; `r2_most` and `r2_mean` stand beside the limits that were enforced.
+    """
+
+    node_learns: tuple[str, ...]
+    bank_learns: tuple[str, ...]
+    office_learns: tuple[str, ...]
+    label_aggregates: int
+    band_bits: float
+    r2_most: float
+    r2_mean: float
+    r2_most_allowed: float
+    r2_mean_allowed: float
+    shrunk_fields: tuple[str, ...]
+    releases_counted: int
+
+    def text(self) -> str:
+        """The statement in plain words."""
+        sides = (("The node", self.node_learns), ("The bank", self.bank_learns), ("The credit office", self.office_learns))
+        return "\n".join(f"{name} learns {sentence}" for name, sentences in sides for sentence in sentences)
+
+
+class NodeCard(Message):
+    """The node's part of the card, signed by the node at release."""
+
+    model: str
+    project: str
+    job: str
+    cohort_root: str
+    rows: int
+    fields: tuple[FieldCard, ...]
+    bands: int
+    band_means: tuple[float, ...]
+    budgets: tuple[Budget, ...]
+    leakage: LeakageStatement
+    notes: tuple[str, ...]
+
+
+class ModelCard(Message):
+    """The whole card: the node's part and the bank's; `parent` is the model that this one replaces, or empty."""
+
+    node: NodeCard
+    bank: str
+    bank_columns: tuple[str, ...]
+    encoding: str
+    metrics: Metrics
+    parent: str
+
+    def canonical(self) -> bytes:
+        """The bytes that both sides sign: equal cards give equal bytes."""
+        return encode(self)
+
+
+def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) -> LeakageStatement:
+    """The leakage statement of a training and its release; `releases_counted` includes this one."""
+    bands = len(made.bands.means)
+    bits = math.log2(bands)
+    return LeakageStatement(
+        node_learns=(
+            f"{plan.label_aggregates} sums of labels over its own columns, each with noise, and no label of one person.",
+            f"noisy correlations of its columns with the bank's {plan.bank_columns} columns, and exact products of the bank's "
+            "columns with each other and with the labels, summed over all rows.",
+            "which of its subjects are in the cohort, from the alignment before.",
+        ),
+        bank_learns=(
+            f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
+            f"with these and all {releases_counted} releases on these subjects at most an R² of {made.leakage.most:.2f} about "
+            f"any node column, {made.leakage.mean:.2f} on average.",
+            "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
+        ),
+        office_learns=(
+            "the bank's labels and columns at positions that mean nothing to it, during the replay; it keeps the verdict and "
+            "an HMAC of each vector.",
+        ),
+        label_aggregates=plan.label_aggregates,
+        band_bits=round(bits, 2),
+        r2_most=_three(made.leakage.most),
+        r2_mean=_three(made.leakage.mean),
+        r2_most_allowed=limits.r2_column,
+        r2_mean_allowed=limits.r2_mean,
+        shrunk_fields=made.shrunk,
+        releases_counted=releases_counted,
+    )
+
+
+def field_cards(figures: Figures, leakage: Leakage) -> tuple[FieldCard, ...]:
+    """One entry for each node field."""
+    return tuple(
+        FieldCard(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, r2=_three(leak.most))
+        for f, leak in zip(figures.fields, leakage.columns, strict=True)
+    )
+
+
+def metrics(labels: ArrayLike, probabilities: ArrayLike, training: ArrayLike) -> Metrics:
+    """Figures of a finished model.
+
+    Args:
+        labels: of rows that the model was not fitted on.
+        probabilities: the model's, on these rows.
+        training: the model's probabilities on its training rows, for stability.
+    """
+    area = auc(labels, probabilities)
+    return Metrics(
+        rows=int(np.asarray(labels).size),
+        auc=_three(area),
+        gini=_three(2 * area - 1),
+        ks=_three(ks(labels, probabilities)),
+        brier=_three(brier(labels, probabilities)),
+        psi=_three(score_psi(training, probabilities)),
+    )
+
+
+def _three(value: float) -> float:
+    return float(f"{value:.3g}")
