@@ -23,6 +23,11 @@ from __future__ import annotations
 from models.wire import Message, Signed, encode
 
 
+def tag_context(project: str) -> bytes:
+    """What a project's tags are derived under, on both sides."""
+    return b"alignment/" + project.encode()
+
+
 class AlignmentContext(Message):
     """What the request proofs of an alignment are bound to."""
 

@@ -51,6 +51,12 @@ class SignedClient:
     def __repr__(self) -> str:
         return f"SignedClient({self.base_url!r}, {self.key_id!r})"
 
+    def __enter__(self) -> SignedClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

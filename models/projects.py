@@ -48,6 +48,13 @@ class ProjectApproval(Message):
     reason: str
 
 
+class ProjectOpened(Message):
+    """The node's answer to an approval; `table` is where records or scores are served, empty for a joint project."""
+
+    project: str
+    table: str
+
+
 class ProjectStatus(Message):
     """State of a project at the office: ``filed``, ``approved``, ``refused`` or ``suspended``; the approval where it stands."""
 

@@ -4,6 +4,33 @@ from __future__ import annotations
 
 from models.wire import Message, Signed
 
+SCORE_FIELD_SET = "score"
+
+
+def tag_context(table: str, epoch: int) -> bytes:
+    """What the tags and cell keys of one epoch of one table are derived under, on both sides."""
+    return f"table/{table}/{epoch}".encode()
+
+
+def column_entry(index: int, column_cells: bytes) -> bytes:
+    """The RFC 6962 entry of a column: its index (8 bytes, so that columns cannot be swapped) and its cells."""
+    return index.to_bytes(8) + column_cells
+
+
+def path_length(index: int, columns: int) -> int:
+    """How many hashes the Merkle path of a column has (RFC 6962 §2.1.1)."""
+    length = 0
+    while columns > 1:
+        left = 1 << (columns - 1).bit_length() - 1
+        index, columns = (index, left) if index < left else (index - left, columns - left)
+        length += 1
+    return length
+
+
+def path_depth(columns: int) -> int:
+    """The longest path in a tree of this many columns; shorter ones are padded with zeros to it."""
+    return (columns - 1).bit_length()
+
 
 class Manifest(Message):
     """All public facts of one epoch of one table, signed by the node and logged.
@@ -74,6 +101,20 @@ class BuildTable(Message):
     """A node operator asks for a new epoch of a table."""
 
     table: str
+
+
+class OpenEpoch(Message):
+    """A node operator asks for a built epoch to be sealed by the office and opened."""
+
+    table: str
+    epoch: int
+
+
+class ScoreRecord(Message):
+    """What a cell of a score table holds (JSON): the band, and up to four themes as reason codes."""
+
+    band: int
+    reasons: tuple[str, ...] = ()
 
 
 class RegisterModel(Message):

@@ -63,6 +63,13 @@ def pack(array: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
 
 
+def split(data: bytes, size: int, what: str) -> list[bytes]:
+    """Cut concatenated values of `size` bytes each apart; raises `BadMessage`."""
+    if len(data) % size:
+        raise BadMessage(f"{what}: {len(data)} bytes are no multiple of {size}")
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
 def unpack(data: bytes, dtype: str, shape: tuple[int, ...], what: str) -> NDArray[Any]:
     """A read-only array of exactly `shape` and `dtype` (e.g. ``"<u8"``); raises `BadMessage` for any other length."""
     kind = np.dtype(dtype)

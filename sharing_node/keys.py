@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -68,10 +69,8 @@ class KeyStore:
         try:
             return self._path(name).read_bytes()
         except FileNotFoundError:
-            try:
+            with suppress(FileExistsError):  # another worker was first
                 self._write(name, make())
-            except FileExistsError:
-                pass  # another worker was first
             return self._path(name).read_bytes()
 
     def _write(self, name: str, value: bytes) -> None:

@@ -65,6 +65,10 @@ class OfficeLink:
         """An institution by id."""
         return self._directory().institutions.get(institution_id)
 
+    def project_suspended(self, project_id: str) -> bool:
+        """Whether the office has suspended a project, whatever it approved before."""
+        return project_id in self._directory().directory.suspended_projects
+
     def eligibility(self) -> Eligibility:
         """The office's present list of collection and modelling consents and open objections."""
         return self.statement(self._client.get("/eligibility", Signed), Eligibility)

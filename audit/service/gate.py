@@ -25,8 +25,9 @@ from fastapi.responses import Response
 from sqlalchemy import Connection, Engine, MetaData, delete, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from audit.database import write_transaction
-from audit.log.log import Log, LogUnavailable as LogDown
+from audit.database import writing
+from audit.log.log import Log
+from audit.log.log import LogUnavailable as LogDown
 from audit.service.leaves import Leaf, LeafDraft, finish
 from audit.service.tables import add_gate_tables
 from crypto.errors import CryptoError
@@ -85,7 +86,14 @@ class Outcome:
     """Like `record`, and told the queue ids of the leaves, for state that must find its leaf again."""
 
 
-class Refused(Exception):  # noqa: N818 - it carries a refusal
+Within = Callable[[Connection], Outcome]
+"""What a handler gives instead where answer and leaves are known only in the transaction, e.g. counts of stored rows."""
+
+
+Handler = Callable[[Call], Outcome | Within]
+
+
+class Refused(Exception):
     """A refusal that leaves something behind: an attempt, an alarm, evidence. Others are plain `Problem`s.
 
     `opening` joins the refusal's leaf; `attach` runs in that leaf's transaction with its queue id.
@@ -159,10 +167,10 @@ class Gate:
         roles: set[Role],
         takes: type[wire.Message] | str | None,
         limit: int = DEFAULT_LIMIT,
-    ) -> Callable[[Callable[[Call], Outcome]], Callable[[Call], Outcome]]:
+    ) -> Callable[[Handler], Handler]:
         """Declare an endpoint whose every call leaves a leaf. `takes` is a message class, a content type, or None."""
 
-        def declare(handler: Callable[[Call], Outcome]) -> Callable[[Call], Outcome]:
+        def declare(handler: Handler) -> Handler:
             endpoint = Endpoint(method, path, "logged", action, frozenset(roles))
 
             def serve(incoming: _Incoming) -> Response:
@@ -252,7 +260,7 @@ class Gate:
 
     def _admit(self, endpoint: Endpoint, person: Person, institution: Institution, proven: Proven) -> None:
         try:
-            with write_transaction(self._engine) as connection:
+            with writing(self._engine) as connection:
                 connection.execute(
                     insert(self._nonces).values(key_id=proven.key_id, nonce=proven.nonce, expires=proven.expires)
                 )
@@ -287,7 +295,7 @@ class Gate:
     def _serve_logged(
         self,
         endpoint: Endpoint,
-        handler: Callable[[Call], Outcome],
+        handler: Handler,
         takes: type[wire.Message] | str | None,
         incoming: _Incoming,
     ) -> Response:
@@ -308,9 +316,7 @@ class Gate:
             stored = self._stored(person.id, key, digest)
             if stored is None:
                 outcome = handler(self._call(person, institution, incoming, takes))
-                if not outcome.leaves:
-                    raise RuntimeError(f"{endpoint.path}: a logged endpoint gave no leaf")
-                stored = self._commit(outcome, [leaf_of(draft) for draft in outcome.leaves], person.id, key, digest)
+                stored = self._commit(outcome, leaf_of, person.id, key, digest)
             return self._release(*stored)
         except Refused as refused:
             self._log_refusal(leaf_of(_refusal(endpoint, refused.problem, refused.opening)), refused.attach)
@@ -361,13 +367,15 @@ class Gate:
         return row.answer, queued, bool(row.cosigned)
 
     def _commit(
-        self, outcome: Outcome, leaves: list[Leaf], person: str, key: str, digest: bytes
+        self, result: Outcome | Within, leaf_of: Callable[[LeafDraft], Leaf], person: str, key: str, digest: bytes
     ) -> tuple[bytes, list[int], bool]:
-        if isinstance(outcome.answer, Raw):
-            raise RuntimeError("a logged endpoint answers with a message")
-        answer = wire.encode(outcome.answer)
         try:
-            with write_transaction(self._engine) as connection:
+            with writing(self._engine) as connection:
+                outcome = result if isinstance(result, Outcome) else result(connection)
+                if isinstance(outcome.answer, Raw) or not outcome.leaves:
+                    raise RuntimeError("a logged endpoint answers with a message and at least one leaf")
+                answer = wire.encode(outcome.answer)
+                leaves = [leaf_of(draft) for draft in outcome.leaves]
                 queued = [self._log.enqueue(connection, leaf.entry) for leaf in leaves]
                 self._log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
                 if outcome.record is not None:
@@ -400,11 +408,13 @@ class Gate:
         refs = tuple(LeafRef(index=i, leaf_hash=h, promise=p) for i, h, p in self._log.promises(indices))
         return _respond(Logged(answer=answer, leaves=refs))
 
-    def _log_refusal(self, leaf: Leaf) -> None:
+    def _log_refusal(self, leaf: Leaf, attach: Callable[[Connection, int], None] | None = None) -> None:
         try:
-            with write_transaction(self._engine) as connection:
+            with writing(self._engine) as connection:
                 queue_id = self._log.enqueue(connection, leaf.entry)
                 self._log.store_openings(connection, {leaf.commitment: leaf.opening})
+                if attach is not None:
+                    attach(connection, queue_id)
             self._log.wait(queue_id, LEAF_TIMEOUT)
         except (LogDown, DBAPIError):
             # Nothing is released with a refusal, so the caller still gets it; the operator gets the alarm.

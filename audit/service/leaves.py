@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-Fact = str | int | bool
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
@@ -23,7 +23,7 @@ class LeafDraft:
     """What a handler wants logged: public `facts` (no person, no value of a record) and the private `opening`."""
 
     action: str
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     opening: dict[str, Any] = field(default_factory=dict, repr=False)
     outcome: str = "done"
     problem: str = ""
@@ -40,6 +40,8 @@ class Leaf:
 
 def finish(draft: LeafDraft, *, institution: str, at: int, who: dict[str, Any]) -> Leaf:
     """Turn a draft into entry bytes; `who` (person, name, role, request digest) joins the opening."""
+    if not all(isinstance(value, str | int | bool) for value in draft.facts.values()):
+        raise TypeError("facts of a leaf are words, numbers and truth values")
     opening = secrets.token_bytes(32) + _canonical.encode({**draft.opening, **who})
     commitment = hashlib.sha256(opening).digest()
     entry: dict[str, Any] = {

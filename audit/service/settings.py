@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Self
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -29,7 +30,7 @@ class ServiceSettings(BaseSettings):
     """The URL that clients use and sign, without a trailing slash."""
 
     @classmethod
-    def from_environment(cls) -> ServiceSettings:
+    def from_environment(cls) -> Self:
         """Read the settings; raises `UnknownSetting` or pydantic's ValidationError naming the variable."""
         prefix = cls.model_config.get("env_prefix", "")
         known = {f"{prefix}{name}".upper() for name in cls.model_fields}

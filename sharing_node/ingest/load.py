@@ -70,7 +70,8 @@ def ingest_csv(
 
     ``source`` is a path or a seekable binary stream; a stream needs ``file_name`` and ``quarantine_folder`` (default:
     beside the file). ``as_of`` is the day the data describe. ``source_department`` defaults to the departments of the
-    delivered columns. Joins the connection's transaction if there is one (as a savepoint), else makes its own.
+    delivered columns. Joins the connection's transaction if there is one (as a savepoint), else makes its own; where
+    others write at the same time, pass a connection of ``audit.database.writing``.
 
     Raises ``IngestError`` if the file as a whole cannot be used; then nothing of it is stored.
     """

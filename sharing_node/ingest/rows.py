@@ -49,7 +49,8 @@ class CheckedRows:
         self.problems: dict[int, list[str]] = {}
         self.repeated = 0
         self._header = header
-        self._field_set = field_set
+        self._is_register = field_set.name == _REGISTER
+        self._stores_type = SUBJECT_TYPE_COLUMN in field_set.names
         self._columns = [(index, item.name, item.label_zh, parser_for(item)) for index, item in header.fields]
         self._not_for = {
             letter: {item.name: item.label_zh for item in field_set.fields if letter not in item.subject_types}
@@ -122,7 +123,7 @@ class CheckedRows:
                     values[name] = parse(text)
                 except CellError as problem:
                     reasons.append(f"{label}: {problem}")
-        if letter is not None and SUBJECT_TYPE_COLUMN in self._field_set.names:
+        if letter is not None and self._stores_type:
             values[SUBJECT_TYPE_COLUMN] = SUBJECT_TYPES[letter]
         if subject_id is None:
             return None
@@ -158,7 +159,7 @@ class CheckedRows:
             return "主体类型未知/subject type unknown: load the basic field set first or add the column 主体类型"
         if (kind == "citizen" and letter not in _CITIZEN_TYPES) or (kind == "organisation" and letter == "H"):
             return "主体类型与身份标识不符/this type of subject does not have this kind of identity"
-        if known not in (None, letter) and self._field_set.name != _REGISTER:
+        if known not in (None, letter) and not self._is_register:
             return "与登记的主体类型不符/the subject is on record as another type; correct it in the basic field set"
         not_for = self._not_for[letter]
         wrong = [not_for[name] for name in _PAYLOAD_KEYS.decode(row.payload) if name in not_for] if not_for else []

@@ -96,7 +96,7 @@ def trainings_used(connection: Connection, project_id: str) -> int:
     return connection.scalar(select(ProjectRow.trainings).where(ProjectRow.id == project_id)) or 0
 
 
-def spend(connection: Connection, bank: str, kind: str, year: int, amount: int, allowed: int) -> None:
+def spend(connection: Connection, bank: str, kind: str, *, year: int, amount: int, allowed: int) -> None:
     """Add to a bank's yearly budget; raises `OverBudget` beyond `allowed`, changing nothing."""
     upsert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(BudgetRow)
     connection.execute(
@@ -150,7 +150,7 @@ def _cohort(row: Row[tuple[object, ...]]) -> StoredCohort:
 # ---------------------------------------------------------------- jobs
 
 
-def add_job(connection: Connection, job_id: str, cohort_row: StoredCohort, plan: Signed, aggregates: int, at: int) -> None:
+def add_job(connection: Connection, job_id: str, cohort_row: StoredCohort, plan: Signed, *, aggregates: int, at: int) -> None:
     """Store an opened training."""
     connection.execute(
         insert(JobRow).values(
@@ -175,7 +175,9 @@ def set_job_state(connection: Connection, job_id: str, before: str, after: str) 
 
 def aggregates_asked(connection: Connection, cohort_ids: Sequence[str]) -> int:
     """Label aggregates that all trainings on these cohorts have asked so far."""
-    return int(connection.scalar(select(func.coalesce(func.sum(JobRow.aggregates), 0)).where(JobRow.cohort.in_(cohort_ids))) or 0)
+    return int(
+        connection.scalar(select(func.coalesce(func.sum(JobRow.aggregates), 0)).where(JobRow.cohort.in_(cohort_ids))) or 0
+    )
 
 
 # ---------------------------------------------------------------- models

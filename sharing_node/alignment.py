@@ -1,0 +1,158 @@
+"""Alignment: blind evaluation of accepted elements, the published hashes, and the cohort that both sides agree on.
+
+See `models.alignment` for the message diagram and the leakage statement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from audit.service.gate import Call, Outcome
+from audit.service.leaves import LeafDraft
+from audit.verifier.merkle import leaf_hash, root_of
+from crypto import cells
+from crypto.group import decode_elements
+from crypto.voprf import VoprfServer
+from models import wire
+from models.alignment import (
+    AlignmentEvaluated,
+    AlignmentStatement,
+    Cohort,
+    EvaluateAlignment,
+    MatchTags,
+    Published,
+    tag_context,
+)
+from models.problems import BadMessage, BadTicket, CohortRefused, Forbidden, NotApproved
+from models.projects import Project, ProjectKind
+from sharing_node.keys import MissingKey
+from sharing_node.node import Node
+from sharing_node.state import repository as state
+from sharing_node.state.repository import StoredCohort
+
+PADDING = 1000
+EVALUATIONS_A_CUSTOMER = 6
+SMALLEST_DIFFERENCE = 50
+
+
+class Alignment:
+    """Handlers about alignment; tags of one project's eligible subjects are kept in memory between calls."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._tags: dict[str, tuple[list[str], dict[bytes, str]]] = {}
+
+    def evaluate(self, call: Call) -> Outcome:
+        """POST /projects/{project}/alignment/evaluate: k·B with a DLEQ proof each, for accepted elements only."""
+        body: EvaluateAlignment = call.body
+        project = self._project(call)
+        statement = self._node.office.statement(body.statement, AlignmentStatement)
+        elements = decode_elements(wire.split(body.elements, 32, "elements"))
+        if (statement.project, statement.bank) != (project.id, call.institution.id):
+            raise BadTicket("the office's statement is for another project or bank")
+        if statement.expires <= call.now:
+            raise BadTicket("the office's statement has expired; file the alignment again")
+        if len(elements) != statement.count or root_of([leaf_hash(e) for e in elements]) != statement.root:
+            raise BadTicket("these are not the elements that the office accepted, in its order")
+        if len(set(elements)) != len(elements):
+            raise BadMessage("an element stands twice")
+        server = self._server(project)
+        evaluations = server.blind_evaluate_many(elements)
+        answer = AlignmentEvaluated(
+            public_key=server.public_key,
+            evaluated=b"".join(e.element for e in evaluations),
+            proofs=b"".join(e.proof for e in evaluations),
+        )
+        allowed = EVALUATIONS_A_CUSTOMER * call.institution.declared_customers
+        year = datetime.fromtimestamp(call.now, UTC).year
+
+        def record(connection: Connection) -> None:
+            state.spend(connection, call.institution.id, "evaluations", year=year, amount=len(elements), allowed=allowed)
+
+        facts = {"project": project.id, "count": len(elements), "root": statement.root.hex()}
+        return Outcome(answer, [LeafDraft("align.evaluate", facts)], record)
+
+    def publish(self, call: Call) -> Outcome:
+        """POST /projects/{project}/alignment/published: hashes of the eligible subjects' tags, with dummies."""
+        project = self._project(call)
+        tags = self._eligible_tags(project, call)
+        hashes = [cells.published(tag) for tag in tags]
+        # Dummies must be the same in every answer: else two answers would tell them from subjects.
+        secret = self._node.keys.secret("dummies")
+        for number in range(-len(hashes) % PADDING):
+            hashes.append(hmac.digest(secret, f"{project.id}/{number}".encode(), "sha256"))
+        facts = {"project": project.id, "count": len(hashes)}
+        return Outcome(Published(hashes=b"".join(sorted(hashes))), [LeafDraft("align.publish", facts)])
+
+    def match(self, call: Call) -> Outcome:
+        """POST /projects/{project}/alignment/match: the returned tags become a cohort, or are refused."""
+        body: MatchTags = call.body
+        project = self._project(call)
+        known = self._eligible_tags(project, call)
+        tags = wire.split(body.tags, 32, "tags")
+        if len(set(tags)) != len(tags):
+            raise CohortRefused("a row stands twice in this cohort")
+        if any(tag not in known for tag in tags):
+            raise CohortRefused("a tag in this cohort belongs to no eligible subject; align again")
+        subjects = tuple(known[tag] for tag in tags)
+        self._check_size(len(subjects))
+        root = root_of([leaf_hash(tag) for tag in tags])
+        identifier = hashlib.sha256(b"cohort/" + project.id.encode() + b"/" + root).hexdigest()[:32]
+        cohort = StoredCohort(identifier, project.id, call.institution.id, root, subjects)
+
+        def record(connection: Connection) -> None:
+            self._check_difference(connection, set(subjects))
+            state.add_cohort(connection, cohort, call.now)
+
+        answer = Cohort(id=cohort.id, project=project.id, rows=len(subjects), root=root)
+        facts = {"project": project.id, "cohort": cohort.id, "rows": len(subjects), "root": root.hex()}
+        return Outcome(answer, [LeafDraft("align.match", facts)], record, cosigned=True)
+
+    def _check_size(self, rows: int) -> None:
+        least = self._node.limits.cohort_rows
+        if rows < least:
+            raise CohortRefused(f"this cohort has {rows} rows; at least {least} are needed")
+
+    def _check_difference(self, connection: Connection, subjects: set[str]) -> None:
+        for earlier in state.all_cohorts(connection):
+            difference = len(subjects.symmetric_difference(earlier.subjects))
+            if 0 < difference < SMALLEST_DIFFERENCE:
+                raise CohortRefused(
+                    "this cohort differs from an earlier one in too few rows, which would single them out; "
+                    f"use the same rows again, or change at least {SMALLEST_DIFFERENCE}"
+                )
+
+    def _project(self, call: Call) -> Project:
+        with call.engine.connect() as connection:
+            project = state.project(connection, call.path["project"])
+        if project.bank != call.institution.id:
+            raise Forbidden("this project belongs to another bank")
+        if project.kind is not ProjectKind.JOINT_SCORECARD:
+            raise NotApproved("this project is for checks, not for joint modelling")
+        if not project.valid_from <= call.now < project.valid_to:
+            raise NotApproved("this project is not valid now")
+        return project
+
+    def _server(self, project: Project) -> VoprfServer:
+        name = f"project-{project.id}"
+        try:
+            return self._node.keys.oprf(name)
+        except MissingKey:
+            return self._node.keys.new_oprf(name)
+
+    def _eligible_tags(self, project: Project, call: Call) -> dict[bytes, str]:
+        subjects = self._node.joint_subjects(project, call.institution)
+        with self._lock:
+            kept = self._tags.get(project.id)
+            if kept is None or kept[0] != subjects:
+                outputs = self._server(project).evaluate_many([subject.encode() for subject in subjects])
+                context = tag_context(project.id)
+                by_tag = {cells.derive(y, context)[0]: s for y, s in zip(outputs, subjects, strict=True)}
+                kept = self._tags[project.id] = (subjects, by_tag)
+            return kept[1]

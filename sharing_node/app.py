@@ -1,0 +1,79 @@
+"""Assembling the node: settings, database, keys, log, gate, routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from audit.database import open_engine
+from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
+from audit.log.http import log_router
+from audit.service.gate import Gate
+from audit.service.tables import add_gate_tables
+from audit.verifier.note import NoteSigner, VerifierKey
+from models.catalogue import Catalogue, default_catalogue
+from models.scorecard.limits import Limits
+from sharing_node import routes
+from sharing_node.database import metadata
+from sharing_node.keys import KeyStore
+from sharing_node.migrate import check_schema
+from sharing_node.node import Node
+from sharing_node.office import OfficeLink
+from sharing_node.settings import NodeSettings
+
+LOG_TABLES = log_tables(metadata)
+add_gate_tables(metadata)
+
+
+def database_url(settings: NodeSettings) -> str:
+    """The configured database, or an SQLite file in the data folder."""
+    return settings.database_url or f"sqlite:///{settings.data_dir / 'node.db'}"
+
+
+def key_store(settings: NodeSettings) -> KeyStore:
+    """The node's keys."""
+    return KeyStore(settings.data_dir / "keys")
+
+
+def log_signer(settings: NodeSettings) -> NoteSigner:
+    """The key that signs this log's checkpoints."""
+    return NoteSigner(settings.log_origin, key_store(settings).signing_key("log"))
+
+
+def create_app(settings: NodeSettings) -> FastAPI:
+    """The node's ASGI application; raises where settings, schema or catalogue do not allow a start."""
+    engine = open_engine(database_url(settings))
+    check_schema(engine)
+    keys = key_store(settings)
+    signing_key = keys.signing_key("statements")
+    office = OfficeLink(settings.office_url, settings.office_public_key(), signing_key)
+    witness = VerifierKey.parse(settings.office_witness)
+    log = Log(engine, LOG_TABLES, log_signer(settings), witnesses=[witness], required=[witness])
+    catalogue = (
+        Catalogue.from_csv(Path(settings.catalogue), identity=settings.identity) if settings.catalogue else default_catalogue()
+    )
+    limits = replace(
+        Limits(), cohort_rows=settings.cohort_minimum, r2_column=settings.column_r_squared, r2_mean=settings.mean_r_squared
+    )
+    node = Node(settings, engine, keys, signing_key, office, catalogue, limits, log)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sequencer = Sequencer(
+            log,
+            cosigners=[Cosigner(witness, office.cosign)],
+            high_water=HighWaterFile(settings.data_dir / "log.high-water"),
+        )
+        with sequencer:
+            yield
+
+    app = FastAPI(title="Xinqiao data node", lifespan=lifespan, docs_url=None, redoc_url=None)
+    gate = Gate(app=app, engine=engine, metadata=metadata, log=log, directory=office, public_url=settings.public_url)
+    app.state.gate = gate
+    routes.bind(gate, node)
+    app.include_router(log_router(log))
+    return app

@@ -1,0 +1,156 @@
+"""The node's commands: for its operator (init, migrate, serve, build) and its stewards (load, template)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from models.http_client import SignedClient
+    from sharing_node.settings import NodeSettings
+
+app = typer.Typer(no_args_is_help=True, help="The data node: keys, schema, service, deliveries, epochs.")
+
+Url = Annotated[str, typer.Option(help="The node's URL.", envvar="XINQIAO_NODE_URL")]
+PersonId = Annotated[str, typer.Option("--person", help="Your id, institution/name.")]
+KeyFile = Annotated[Path, typer.Option("--key-file", help="Your private key (32 raw bytes).", exists=True)]
+
+
+@app.command()
+def init() -> None:
+    """Make the data folder, the keys and the schema; prints the public keys that the office enrols."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from sharing_node.app import key_store, log_signer
+
+    settings = _settings()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _migrate(settings)
+    public = key_store(settings).signing_key("statements").public_key()
+    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    keys = {
+        "statement_key": base64.b64encode(raw).decode(),
+        "log": str(log_signer(settings).key),
+    }
+    typer.echo(json.dumps(keys, indent=2))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    _migrate(_settings())
+    typer.echo("the schema is up to date")
+
+
+@app.command()
+def serve() -> None:
+    """Run the service until it is stopped."""
+    import uvicorn
+
+    from audit.service.logs import configure_logging
+    from sharing_node.app import create_app
+
+    settings = _settings()
+    configure_logging()
+    uvicorn.run(
+        create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="on",
+        server_header=False,
+    )  # fmt: skip
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(help="A CSV file: UTF-8 with or without BOM, or GB18030.", exists=True)],
+    field_set: Annotated[str, typer.Option(help="The catalogue's category that the file delivers.")],
+    as_of: Annotated[str, typer.Option(help="The day that the data describe, YYYY-MM-DD.")],
+    person: PersonId,
+    key_file: KeyFile,
+    url: Url = "http://127.0.0.1:8701",
+) -> None:
+    """Deliver one file of one field set."""
+    from urllib.parse import urlencode
+
+    from models.loads import LoadReport
+
+    query = urlencode({"field_set": field_set, "as_of": as_of, "name": file.name})
+    with _client(url, person, key_file) as client:
+        report = client.logged_raw(f"/loads?{query}", file.read_bytes(), "text/csv", LoadReport).answer
+    typer.echo(f"{report.rows_loaded:,} of {report.rows_read:,} rows loaded ({report.encoding})")
+    for row in report.quarantined:
+        typer.echo(f"  line {row.line}: {'; '.join(row.reasons)}")
+    if report.quarantine_file:
+        typer.echo(f"{report.rows_quarantined} rows were set aside in {report.quarantine_file} on the node")
+
+
+@app.command()
+def build(table: str, person: PersonId, key_file: KeyFile, url: Url = "http://127.0.0.1:8701") -> None:
+    """Build the next epoch of a table, have the office check and seal it, and open it."""
+    from models import wire
+    from models.tables import BuildTable, Manifest, OpenEpoch, SealedManifest
+    from models.wire import Signed
+
+    with _client(url, person, key_file) as client:
+        built = client.logged(f"/tables/{table}/epochs", BuildTable(table=table), Signed).answer
+        manifest = wire.decode(built.payload, Manifest)
+        client.logged(f"/tables/{table}/epochs/open", OpenEpoch(table=table, epoch=manifest.epoch), SealedManifest)
+    typer.echo(f"epoch {manifest.epoch} of {table} is open: {manifest.columns:,} columns of {manifest.rows:,} bytes")
+
+
+def template(
+    field_set: Annotated[str, typer.Argument(help="A category of the catalogue, e.g. land.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
+    encoding: Annotated[Literal["utf-8-sig", "gb18030"], typer.Option()] = "utf-8-sig",
+    language: Annotated[Literal["zh", "en"], typer.Option(help="Language of the header.")] = "zh",
+) -> None:
+    """Write an empty CSV file for a field set, and a file that explains its columns."""
+    from models.catalogue import CatalogueError, default_catalogue
+    from sharing_node.ingest.template import description
+    from sharing_node.ingest.template import template as empty_file
+
+    catalogue = default_catalogue()
+    if field_set not in catalogue.categories:
+        typer.echo(f"no such field set; the catalogue has {', '.join(catalogue.categories)}", err=True)
+        raise typer.Exit(2)
+    try:
+        chosen = catalogue.field_set(field_set)
+    except CatalogueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    empty, described = out / f"{field_set}.csv", out / f"{field_set}.columns.csv"
+    out.mkdir(parents=True, exist_ok=True)
+    empty.write_bytes(empty_file(chosen, encoding=encoding, language=language))
+    described.write_bytes(description(chosen, encoding=encoding))
+    typer.echo(f"wrote {empty} (to fill in) and {described} (what each column holds)")
+
+
+def _settings() -> NodeSettings:
+    from pydantic import ValidationError
+
+    from audit.service.settings import UnknownSetting
+    from sharing_node.settings import NodeSettings
+
+    try:
+        return NodeSettings.from_environment()
+    except (ValidationError, UnknownSetting) as error:
+        typer.echo(f"the settings do not allow a start: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _migrate(settings: NodeSettings) -> None:
+    from audit.database import open_engine
+    from sharing_node.app import database_url
+    from sharing_node.migrate import upgrade
+
+    upgrade(open_engine(database_url(settings)))
+
+
+def _client(url: str, person: str, key_file: Path) -> SignedClient:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from models.http_client import SignedClient
+
+    return SignedClient(url, person, Ed25519PrivateKey.from_private_bytes(key_file.read_bytes()))

@@ -1,0 +1,136 @@
+"""Releasing a proven training's bands, countersigning its card, and making its score table servable."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+
+from sqlalchemy import Connection
+
+from audit.service.gate import Call, Outcome
+from audit.service.leaves import LeafDraft
+from models import wire
+from models.problems import BadSignature, Conflict, Forbidden, NotApproved, ReleaseRefused
+from models.projects import ProjectOpened
+from models.scorecard import limits as rules
+from models.scorecard.card import Budget, ModelCard, NodeCard, field_cards, statement
+from models.scorecard.release import release
+from models.scorecard.score import NodeModel
+from models.tables import ModelApproval, ServeModel
+from models.training import Released
+from models.wire import Signed
+from sharing_node.jobs.training import Running, Trainings
+from sharing_node.node import Node
+from sharing_node.scores import earlier_bands
+from sharing_node.state import repository as state
+from sharing_node.state.repository import StoredModel, StoredTable
+
+YEAR = 365 * 24 * 3600
+
+
+class Releases:
+    """Handlers about released models."""
+
+    def __init__(self, node: Node, trainings: Trainings) -> None:
+        self._node = node
+        self._trainings = trainings
+
+    def release(self, call: Call) -> Outcome:
+        """POST /jobs/{job}/release: the bands of the cohort's rows, within the limit on what all bands say."""
+        running = self._trainings.running(call)
+        with call.engine.connect() as connection:
+            earlier = earlier_bands(connection, running.cohort.subjects)
+            most = self._releases_this_year(connection, running, call.now)
+            trainings = state.trainings_used(connection, running.project.id)
+        with running.lock:
+            try:
+                running.limits.check_releases(most)
+                learner = running.training.learned()
+                assert learner.weights_ is not None
+                made = release(running.columns, learner.levels_, learner.weights_, earlier, running.limits)
+                figures = running.training.figures()
+            except rules.OutOfOrder as error:
+                raise Conflict("this training is not proven yet; hand over the office's verdict first") from error
+            except rules.Refused as error:
+                raise ReleaseRefused(error.reason, advice=error.accepted or None) from None
+        model = secrets.token_hex(16)
+        half = NodeModel.of(running.columns, learner.levels_, made)
+        card = self._node.sign(
+            NodeCard(
+                model=model,
+                project=running.project.id,
+                job=running.job,
+                cohort_root=running.cohort.root.hex(),
+                rows=running.plan.rows,
+                fields=field_cards(figures, made.leakage),
+                bands=len(made.bands.means),
+                band_means=made.bands.means,
+                budgets=(
+                    Budget(name="releases a subject and year", used=most + 1, allowed=running.limits.releases),
+                    Budget(name="trainings of the project", used=trainings, allowed=running.limits.trainings),
+                ),
+                leakage=statement(running.plan, made, running.limits, len(earlier) + 1),
+                notes=(),
+            )
+        )
+        stored = StoredModel(
+            id=model,
+            job=running.job,
+            project=running.project.id,
+            cohort=running.cohort.id,
+            bank=running.project.bank,
+            half=half.to_bytes(),
+            bands=made.codes.tobytes(),
+            node_card=card,
+            released_at=call.now,
+        )
+
+        def record(connection: Connection) -> None:
+            state.set_job_state(connection, running.job, "proven", "released")
+            state.add_model(connection, stored)
+            self._trainings.finished(running)
+
+        answer = Released(job=running.job, model=model, bands=made.codes.tobytes(), means=made.bands.means, card=card)
+        facts = {"job": running.job, "model": model, "card": card.digest(), "rows": running.plan.rows}
+        return Outcome(answer, [LeafDraft("job.release", facts)], record, cosigned=True)
+
+    def countersign(self, call: Call) -> Outcome:
+        """POST /models: the bank's signed `ModelCard`; the node signs the same card if its own part is as released."""
+        signed: Signed = call.body
+        card = wire.open_signed(signed, ModelCard, call.person.id, call.person.public_key())
+        with call.engine.connect() as connection:
+            stored = state.model(connection, card.node.model)
+        if stored.bank != call.institution.id or card.bank != call.institution.id:
+            raise Forbidden("this model belongs to another bank")
+        if wire.decode(stored.node_card.payload, NodeCard) != card.node:
+            raise BadSignature("the node's part of this card is not what the node signed at release")
+
+        def record(connection: Connection) -> None:
+            state.set_bank_card(connection, stored.id, signed)
+
+        facts = {"model": stored.id, "card": signed.digest()}
+        return Outcome(self._node.sign(card), [LeafDraft("model.card", facts)], record, cosigned=True)
+
+    def serve(self, call: Call) -> Outcome:
+        """POST /models/{model}/serve: with the office's approval the model gets a score table; epochs follow."""
+        body: ServeModel = call.body
+        approval = self._node.office.statement(body.approval, ModelApproval)
+        with call.engine.connect() as connection:
+            stored = state.model(connection, call.path["model"])
+        if (approval.model, approval.bank) != (stored.id, stored.bank) or stored.bank != call.institution.id:
+            raise NotApproved("this approval is for another model or bank")
+        table = StoredTable(f"score-{stored.id}", "score", (), stored.id, stored.project)
+
+        def record(connection: Connection) -> None:
+            state.add_table(connection, table)
+
+        facts = {"model": stored.id, "table": table.id, "approval": body.approval.digest()}
+        return Outcome(ProjectOpened(project=stored.project, table=table.id), [LeafDraft("model.serve", facts)], record)
+
+    def _releases_this_year(self, connection: Connection, running: Running, now: int) -> int:
+        members = set(running.cohort.subjects)
+        counts: Counter[str] = Counter()
+        for model in state.all_models(connection):
+            if model.bank == running.project.bank and model.released_at > now - YEAR:
+                counts.update(members.intersection(state.cohort(connection, model.cohort).subjects))
+        return max(counts.values(), default=0)

@@ -1,0 +1,292 @@
+"""Handlers of a joint training, in the order of `models.training`'s diagram."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from sqlalchemy import Connection
+
+from audit.service.gate import Call, Outcome, Refused
+from audit.service.leaves import LeafDraft
+from crypto.lwe_params import PRODUCT
+from crypto.xof import session_seed
+from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
+from models.projects import Project
+from models.scorecard import limits as rules
+from models.scorecard.binning import bin_columns
+from models.scorecard.learner import NodeColumns, NodeField
+from models.scorecard.limits import Limits
+from models.scorecard.node import NodeSecrets, NodeTraining
+from models.scorecard.rounds import Plan
+from models.training import (
+    FieldFigure,
+    FieldPlan,
+    Figures,
+    JobPlan,
+    OpenJob,
+    OpenRound,
+    ProductAnswer,
+    ProductRequest,
+    RoundAnswer,
+    RoundClosed,
+    RoundInputs,
+    RoundOpened,
+    RoundTranscript,
+)
+from models.wire import Signed, pack, unpack
+from sharing_node.node import Node
+from sharing_node.office import OFFICE
+from sharing_node.records import repository as records
+from sharing_node.state import repository as state
+from sharing_node.state.repository import StoredCohort
+
+MOST_BANK_COLUMNS = 64
+
+
+@dataclass
+class OpenRoundState:
+    """What a round needs until it is closed."""
+
+    inputs: Signed
+    nonce_bank: bytes
+    nonce_node: bytes
+
+
+@dataclass
+class Running:
+    """One training in memory. `lock` serialises its steps."""
+
+    job: str
+    project: Project
+    cohort: StoredCohort
+    plan: Plan
+    signed_plan: Signed
+    columns: NodeColumns
+    limits: Limits
+    training: NodeTraining
+    rounds: dict[int, OpenRoundState] = field(default_factory=dict)
+    transcripts: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn the scorecard's refusals into problem documents."""
+    try:
+        yield
+    except rules.OutOfOrder as error:
+        raise Conflict(error.reason, advice=error.accepted or None) from None
+    except rules.Refused as error:
+        raise TrainingRefused(error.reason, advice=error.accepted or None) from None
+
+
+class Trainings:
+    """Handlers about trainings."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._running: dict[str, Running] = {}
+
+    def open(self, call: Call) -> Outcome:
+        """POST /jobs: check the limits, bin the node's columns by row counts, and plan."""
+        body: OpenJob = call.body
+        if not 0 <= body.bank_columns <= MOST_BANK_COLUMNS or not 2 <= body.max_bins <= 20:
+            raise BadMessage(f"bank_columns is 0 to {MOST_BANK_COLUMNS}, max_bins 2 to 20")
+        node = self._node
+        with call.engine.connect() as connection:
+            project = state.project(connection, body.project)
+            cohort = state.cohort(connection, body.cohort)
+            if project.bank != call.institution.id or (cohort.project, cohort.bank) != (project.id, project.bank):
+                raise Forbidden("this project or cohort belongs to another bank")
+            touching = [
+                earlier.id for earlier in state.all_cohorts(connection) if not set(earlier.subjects).isdisjoint(cohort.subjects)
+            ]
+            asked = state.aggregates_asked(connection, touching)
+            used = state.trainings_used(connection, project.id)
+            fields = node.catalogue.select(project.fields)
+            raw = records.numeric_columns(connection, fields, cohort.subjects)
+        limits = replace(node.limits, levels=min(body.max_bins, node.limits.levels))
+        with refusals():
+            limits.check_cohort(len(cohort.subjects))
+            limits.check_trainings(used)
+            bins, notes = bin_columns({f.name: raw[:, j] for j, f in enumerate(fields)}, limits, asked)
+        columns = NodeColumns(
+            tuple(
+                NodeField(b, f.theme, disclosable=f.mode != "J" and f.grade != "L4") for b, f in zip(bins, fields, strict=True)
+            ),
+            np.stack([b.apply(raw[:, j]) for j, b in enumerate(bins)]),
+            raw.T.copy(),
+        )
+        plan = Plan(columns.rows, columns.bins, body.bank_columns)
+        with refusals():
+            for round_ in (1, 2):
+                plan.shape(round_).check()
+        job = secrets.token_hex(16)
+        message = JobPlan(
+            job=job,
+            project=project.id,
+            rows=plan.rows,
+            cohort_root=cohort.root,
+            fields=tuple(FieldPlan(name=f.name, bins=f.bins.count) for f in columns.fields),
+            bands=limits.band_count(plan.node_fields),
+            label_aggregates=plan.label_aggregates,
+            notes=tuple(notes),
+        )
+        signed = node.sign(message)
+        training = NodeTraining(
+            job,
+            plan,
+            columns,
+            cohort_root=cohort.root,
+            secrets=NodeSecrets(node.keys.secret("noise"), secrets.token_bytes(32)),
+            limits=limits,
+        )
+
+        def record(connection: Connection) -> None:
+            state.count_training(connection, project.id, min(project.trainings, limits.trainings))
+            state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
+            self._running[job] = Running(job, project, cohort, plan, signed, columns, limits, training)
+
+        facts = {"project": project.id, "job": job, "cohort": cohort.id, "rows": plan.rows, "plan": signed.digest()}
+        return Outcome(signed, [LeafDraft("job.open", facts)], record)
+
+    def open_round(self, call: Call) -> Outcome:
+        """POST /jobs/{job}/rounds/{round}/open: the office's word on the inputs, and both nonces."""
+        body: OpenRound = call.body
+        running, number = self._find(call)
+        inputs = self._node.office.statement(body.inputs, RoundInputs)
+        if len(body.nonce) != 32:
+            raise BadMessage("the bank's nonce has 32 bytes")
+        expected = (running.job, number, running.plan.rows, running.project.bank, running.signed_plan.digest())
+        if (inputs.job, inputs.round, inputs.rows, inputs.bank, inputs.plan) != expected:
+            raise InputsRefused("the office's word is on another job, round or plan")
+        specs = tuple((v.bound, v.scale) for v in inputs.vectors)
+        if specs != tuple((v.bound, v.scale) for v in running.plan.vectors(number)):
+            raise InputsRefused("the office's word is on other vectors than this round takes")
+        nonce = secrets.token_bytes(32)
+        seed = session_seed(f"{running.job}/{number}".encode(), nonce, body.nonce)
+        with running.lock, refusals():
+            running.training.open_round(seed, [v.hmac for v in inputs.vectors])
+            running.rounds[number] = OpenRoundState(body.inputs, body.nonce, nonce)
+        facts = {"job": running.job, "round": number, "inputs": body.inputs.digest()}
+        return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)])
+
+    def product(self, call: Call) -> Outcome:
+        """POST /jobs/{job}/rounds/{round}/product: (b, p) → (h, c), under fresh masks that are committed to in the leaf."""
+        body: ProductRequest = call.body
+        running, number = self._find(call)
+        vectors, n = len(running.plan.vectors(number)), PRODUCT.dimension
+        b = unpack(body.b, "<u8", (vectors, running.plan.rows), "b")
+        p = unpack(body.p, "<u8", (vectors, n), "p")
+        with running.lock, refusals():
+            self._expect_open(running, number)
+            h, c = running.training.respond(b, p)
+            made = running.training.commitments()
+        facts: dict[str, str | int | bool] = {"job": running.job, "round": number}
+        facts |= dict(zip(("columns", "u", "f", "masks"), made, strict=True))
+        return Outcome(ProductAnswer(h=pack(h), c=pack(c)), [LeafDraft("round.product", facts)])
+
+    def answer(self, call: Call) -> Outcome:
+        """POST /jobs/{job}/rounds/{round}/answer: w and the bank's moments; the signed transcript comes back."""
+        body: RoundAnswer = call.body
+        running, number = self._find(call)
+        shape = running.plan.shape(number)
+        w = unpack(body.w, "<u8", (shape.columns, len(shape.vectors)), "w")
+        side = 0 if number == 1 else running.plan.bank_columns + 2
+        moments = unpack(body.moments, "<i8", (side, side), "moments")
+        with running.lock, refusals():
+            state_of_round = self._expect_open(running, number)
+            made = running.training.commitments()
+            digests = running.training.receive(w, moments)
+            transcript = self._node.sign(
+                RoundTranscript(
+                    job=running.job,
+                    round=number,
+                    inputs=state_of_round.inputs.digest(),
+                    nonce_node=state_of_round.nonce_node,
+                    nonce_bank=state_of_round.nonce_bank,
+                    columns=shape.columns,
+                    column_scale=shape.column_scale,
+                    column_bound=shape.column_bound,
+                    rows=shape.rows,
+                    product=digests.product,
+                    answer=digests.answer,
+                    response=digests.response,
+                    moments=digests.moments,
+                    node_commitments=made,
+                )
+            )
+            running.transcripts.append(transcript.digest())
+            del running.rounds[number]
+        facts = {"job": running.job, "round": number, "transcript": transcript.digest()}
+        return Outcome(RoundClosed(transcript=transcript), [LeafDraft("round.close", facts)])
+
+    def verdict(self, call: Call) -> Outcome:
+        """POST /jobs/{job}/verdict: under a good verdict of the office, figures that name no row."""
+        body: Signed = call.body
+        running, _ = self._find(call)
+        with running.lock:
+            try:
+                running.training.accept_verdict(
+                    body, OFFICE, self._node.settings.office_public_key(), tuple(running.transcripts)
+                )
+            except rules.OutOfOrder as error:
+                raise Conflict(error.reason) from None
+            except rules.InputRefused as error:
+                raise self._unusable(running, error) from None
+            figures = running.training.figures()
+        answer = Figures(
+            job=running.job,
+            usable=True,
+            rows=figures.rows,
+            fields=tuple(FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif) for f in figures.fields),
+            columns=tuple(f.name for f in running.columns.fields),
+            correlation=pack(figures.correlation),
+        )
+
+        def record(connection: Connection) -> None:
+            state.set_job_state(connection, running.job, "open", "proven")
+
+        facts = {"job": running.job, "verdict": body.digest()}
+        return Outcome(answer, [LeafDraft("job.figures", facts)], record, cosigned=True)
+
+    def running(self, call: Call) -> Running:
+        """The training that a call is about, of the caller's own bank."""
+        return self._find(call)[0]
+
+    def finished(self, running: Running) -> None:
+        """Forget a training: what had to last is stored."""
+        self._running.pop(running.job, None)
+
+    def _unusable(self, running: Running, error: rules.InputRefused) -> Exception:
+        problem = InputsRefused(error.reason, advice=error.accepted or None)
+        if error.rule != "unusable":
+            return problem
+
+        def attach(connection: Connection, _queue_id: int) -> None:
+            state.set_job_state(connection, running.job, "open", "unusable")
+
+        self.finished(running)
+        return Refused(problem, opening={"job": running.job}, attach=attach)
+
+    def _find(self, call: Call) -> tuple[Running, int]:
+        running = self._running.get(call.path["job"])
+        if running is None:
+            raise NotFound("no such training is running; after a restart of the node start a new one on the same cohort")
+        if running.project.bank != call.institution.id:
+            raise Forbidden("this training belongs to another bank")
+        number = call.path.get("round", "0")
+        if number not in {"0", "1", "2"}:
+            raise NotFound("a training has the rounds 1 and 2")
+        return running, int(number)
+
+    def _expect_open(self, running: Running, number: int) -> OpenRoundState:
+        try:
+            return running.rounds[number]
+        except KeyError:
+            raise Conflict(f"round {number} is not open") from None

@@ -1,0 +1,76 @@
+"""What every part of the node shares: settings, database, keys, the office link, the catalogue, the log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+
+from audit.log.log import Log
+from models import wire
+from models.catalogue import Catalogue
+from models.consents import Eligibility
+from models.parties import Institution
+from models.projects import Project
+from models.scorecard.limits import Limits
+from models.wire import Signed
+from sharing_node.keys import KeyStore
+from sharing_node.office import NODE, OfficeLink
+from sharing_node.records.repository import subject_types
+from sharing_node.settings import NodeSettings
+
+ELIGIBILITY_FRESH = 15.0
+
+
+@dataclass
+class Node:
+    """Built once at start-up (`sharing_node.app`); handlers keep no other state than what they hang on it."""
+
+    settings: NodeSettings
+    engine: Engine
+    keys: KeyStore
+    signing_key: Ed25519PrivateKey = field(repr=False)
+    office: OfficeLink
+    catalogue: Catalogue
+    limits: Limits
+    log: Log
+    clock: Callable[[], float] = time.time
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _eligibility: tuple[float, Eligibility] | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self.settings.data_dir
+
+    def sign(self, message: wire.Message) -> Signed:
+        """Sign a statement as the node."""
+        return wire.sign(message, NODE, self.signing_key)
+
+    def eligibility(self) -> Eligibility:
+        """The office's list, at most `ELIGIBILITY_FRESH` seconds old."""
+        with self._lock:
+            now = self.clock()
+            if self._eligibility is None or now - self._eligibility[0] > ELIGIBILITY_FRESH:
+                self._eligibility = (now, self.office.eligibility())
+            return self._eligibility[1]
+
+    def disputed(self, fields: tuple[str, ...]) -> set[str]:
+        """Subjects with an open objection that touches one of these fields."""
+        touched = {"*", *fields}
+        return {o.subject for o in self.eligibility().objections if o.open and o.field in touched}
+
+    def joint_subjects(self, project: Project, bank: Institution) -> list[str]:
+        """Subjects whose rows may join a cohort of this bank's project now, sorted."""
+        now = int(self.clock())
+        listed = self.eligibility()
+        names = {"*", bank.id} | ({f"class:{bank.bank_class}"} if bank.bank_class else set())
+        willing = {m.subject for m in listed.modelling if m.recipient in names and m.valid_from <= now < m.valid_to}
+        eligible = (willing & set(listed.collection)) - self.disputed(project.fields)
+        with self.engine.connect() as connection:
+            return sorted(subject_types(connection, eligible))

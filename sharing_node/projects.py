@@ -1,0 +1,69 @@
+"""Opening a project at the node: the office's approval, held against the catalogue's sharing modes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from audit.service.gate import Call, Outcome
+from audit.service.leaves import LeafDraft
+from models.catalogue import shareable
+from models.identity import Kind
+from models.problems import Forbidden, NotApproved, Unusable
+from models.projects import Project, ProjectApproval, ProjectKind, ProjectOpened
+from sharing_node.node import Node
+from sharing_node.state import repository as state
+from sharing_node.state.repository import StoredTable
+
+
+class Projects:
+    """Handlers about projects."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def open(self, call: Call) -> Outcome:
+        """POST /projects: the bank hands over the office's `ProjectApproval`."""
+        project = self._node.office.statement(call.body, ProjectApproval).project
+        if project.bank != call.institution.id:
+            raise Forbidden("this approval was given to another bank")
+        if not project.valid_from <= call.now < project.valid_to:
+            raise NotApproved("this approval is not valid now")
+        self._check_fields(project)
+        table = self._table_of(project)
+
+        def record(connection: Connection) -> None:
+            state.add_project(connection, project, call.body, call.now)
+            if table is not None:
+                state.add_table(connection, table)
+
+        facts = {"project": project.id, "kind": str(project.kind), "approval": call.body.digest()}
+        answer = ProjectOpened(project=project.id, table=table.id if table else "")
+        return Outcome(answer, [LeafDraft("project.open", facts)], record)
+
+    def _check_fields(self, project: Project) -> None:
+        catalogue = self._node.catalogue
+        unknown = [name for name in project.fields if name not in catalogue]
+        if unknown or not project.fields:
+            raise Unusable(f"the catalogue has no field {', '.join(unknown) or '(none was named)'}")
+        use: Literal["joint", "check"] = "joint" if project.kind is ProjectKind.JOINT_SCORECARD else "check"
+        national: tuple[Kind, ...] = ("citizen", "organisation")
+        kinds: tuple[Kind, ...] = ("opaque",) if self._node.settings.identity == "opaque" else national
+        barred = [
+            name for name in project.fields if not any(shareable(catalogue[name], kind, use) for kind in kinds)
+        ]  # fmt: skip
+        if barred:
+            raise Forbidden(f"the sharing mode of {', '.join(barred)} forbids {use} use; ask for other fields")
+        if use == "joint":
+            text = [name for name in project.fields if catalogue[name].kind == "text"]
+            if text:
+                raise Unusable(f"text fields cannot be modelled: {', '.join(text)}")
+
+    def _table_of(self, project: Project) -> StoredTable | None:
+        if project.kind is not ProjectKind.CHECK:
+            return None
+        fields = tuple(sorted(set(project.fields)))
+        # One table per field set: banks with the same fields share its epochs.
+        return StoredTable(f"check-{hashlib.sha256(chr(10).join(fields).encode()).hexdigest()[:16]}", "check", fields, "", "")

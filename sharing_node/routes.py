@@ -1,0 +1,108 @@
+"""Every endpoint of the node in one place: who may call it, and what stands in the log for it."""
+
+from __future__ import annotations
+
+from audit.service.gate import Call, Gate
+from audit.verifier.errors import LogError
+from models.alignment import EvaluateAlignment, MatchTags
+from models.logged import Empty
+from models.parties import Role
+from models.problems import NotFound
+from models.tables import BuildTable, OpenEpoch, QueryColumns, ServeModel
+from models.tickets import EvaluateTickets
+from models.training import OpenJob, OpenRound, ProductRequest, Receipt, RoundAnswer
+from models.wire import Signed
+from sharing_node.alignment import Alignment
+from sharing_node.epochs.epochs import Epochs
+from sharing_node.epochs.queries import Queries
+from sharing_node.epochs.store import EpochStore
+from sharing_node.jobs.release import Releases
+from sharing_node.jobs.training import Trainings
+from sharing_node.loads import Loads
+from sharing_node.node import Node
+from sharing_node.projects import Projects
+
+MODELLER = {Role.MODELLER}
+ASKERS = {Role.MODELLER, Role.LOAN_OFFICER}
+READERS = {Role.MODELLER, Role.LOAN_OFFICER, Role.OFFICE, Role.CLERK, Role.AUDITOR, Role.NODE_OPERATOR, Role.STEWARD}
+MEGABYTE = 1 << 20
+LARGEST_FILE = 256 * MEGABYTE
+LARGEST_PRODUCT = 1024 * MEGABYTE
+LARGEST_LIST = 64 * MEGABYTE
+
+
+def bind(gate: Gate, node: Node) -> None:
+    """Declare all endpoints."""
+    projects, alignment, loads = Projects(node), Alignment(node), Loads(node)
+    trainings = Trainings(node)
+    releases = Releases(node, trainings)
+    store = EpochStore(node.folder / "epochs")
+    epochs, queries = Epochs(node, store), Queries(node, store)
+
+    gate.logged("POST", "/loads", action="load", roles={Role.STEWARD}, takes="text/csv", limit=LARGEST_FILE)(loads.load)
+
+    gate.logged("POST", "/projects", action="project.open", roles=ASKERS, takes=Signed)(projects.open)
+    path = "/projects/{project}/alignment"
+    gate.logged(
+        "POST", f"{path}/evaluate", action="align.evaluate", roles=MODELLER, takes=EvaluateAlignment, limit=LARGEST_LIST
+    )(alignment.evaluate)
+    gate.logged("POST", f"{path}/published", action="align.publish", roles=MODELLER, takes=Empty)(alignment.publish)
+    gate.logged("POST", f"{path}/match", action="align.match", roles=MODELLER, takes=MatchTags, limit=LARGEST_LIST)(
+        alignment.match
+    )
+
+    gate.logged("POST", "/jobs", action="job.open", roles=MODELLER, takes=OpenJob)(trainings.open)
+    path = "/jobs/{job}/rounds/{round}"
+    gate.logged("POST", f"{path}/open", action="round.open", roles=MODELLER, takes=OpenRound)(trainings.open_round)
+    gate.logged("POST", f"{path}/product", action="round.product", roles=MODELLER, takes=ProductRequest, limit=LARGEST_PRODUCT)(
+        trainings.product
+    )
+    gate.logged("POST", f"{path}/answer", action="round.close", roles=MODELLER, takes=RoundAnswer, limit=LARGEST_LIST)(
+        trainings.answer
+    )
+    gate.logged("POST", "/jobs/{job}/verdict", action="job.figures", roles=MODELLER, takes=Signed)(trainings.verdict)
+    gate.logged("POST", "/jobs/{job}/release", action="job.release", roles=MODELLER, takes=Empty)(releases.release)
+    gate.logged("POST", "/models", action="model.card", roles=MODELLER, takes=Signed)(releases.countersign)
+    gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)
+
+    operator = {Role.NODE_OPERATOR}
+    gate.logged("POST", "/tables/{table}/epochs", action="epoch.build", roles=operator, takes=BuildTable)(epochs.build)
+    gate.logged("POST", "/tables/{table}/epochs/open", action="epoch.open", roles=operator, takes=OpenEpoch)(epochs.open)
+    gate.logged(
+        "POST", "/tables/{table}/evaluate", action="check.evaluate", roles=ASKERS, takes=EvaluateTickets, limit=LARGEST_LIST
+    )(queries.evaluate)
+    gate.unlogged(
+        "POST",
+        "/tables/{table}/columns",
+        roles=ASKERS,
+        takes=QueryColumns,
+        limit=LARGEST_PRODUCT,
+        why="a column is ciphertext of an epoch; it opens only under an evaluation, which is logged",
+    )(queries.columns)
+    gate.unlogged(
+        "GET", "/tables/{table}/manifest", roles=READERS, why="manifests are in the log already and meant to be read"
+    )(epochs.manifest)
+    gate.unlogged(
+        "GET", "/tables/{table}/epochs/{epoch}/hint", roles=READERS, why="the hint follows from ciphertexts and a public matrix"
+    )(epochs.hint)
+    gate.unlogged(
+        "GET",
+        "/tables/{table}/epochs/{epoch}/matrix",
+        roles={Role.OFFICE},
+        why="ciphertexts, which the office checks against the logged manifest",
+    )(epochs.matrix)
+
+    def receipt(call: Call) -> Receipt:
+        """GET /receipts/{index}: an entry of the log and its proof."""
+        index = call.path["index"]
+        try:
+            number = int(index) if index.isdecimal() else -1
+            with call.engine.connect() as connection:
+                [entry] = node.log.store.entries(connection, number, 1)
+            return Receipt(index=number, entry=entry, proof=node.log.receipt(number))
+        except (LogError, ValueError):
+            raise NotFound("the log has no such entry") from None
+
+    gate.unlogged("GET", "/receipts/{index}", roles=READERS, why="the log's entries hold no personal data and are public")(
+        receipt
+    )
