@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlalchemy import Connection, Engine
 
 from audit.database import check_durable
+from audit.log.group import GroupCommit
 from audit.log.store import LogStore, StoredCheckpoint
 from audit.log.tables import LogTables
 from audit.log.waiting import Waiters
@@ -74,6 +75,7 @@ class Log:
         self._required = tuple(required)
         self._clock = clock
         self.waiters = Waiters(self._look_up)
+        self._group = GroupCommit(engine, self.store.enqueue_all)
 
     # ------------------------------------------------------------------ writing
 
@@ -88,6 +90,14 @@ class Log:
     def wait(self, queue_id: int, timeout: float) -> int:
         """The index of a queued entry once it is durable; LogUnavailable after `timeout` seconds: release nothing."""
         return self.waiters.wait(queue_id, timeout)
+
+    def append(self, entry: bytes, timeout: float) -> int:
+        """Enqueue an entry that goes with no state change, and wait for its index.
+
+        Threads that append at once share a transaction: the first one in writes for all. LogUnavailable, EntryTooLarge.
+        """
+        check_entry(entry)
+        return self.wait(self._group.enqueue(entry), timeout)
 
     def now(self, connection: Connection) -> int:
         """The log's time, POSIX seconds: the clock, but never before the last checkpoint."""

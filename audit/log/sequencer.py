@@ -130,9 +130,10 @@ class Sequencer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
+                woken = self._work.is_set()
                 self._work.clear()
                 try:
-                    pause = self._step()
+                    pause = self._step(woken)
                 except LeaseLost:
                     self._stand_by()
                     pause = self._lease_seconds / 5
@@ -150,21 +151,23 @@ class Sequencer:
             self._stand_by()
             self._give_lease_back()
 
-    def _step(self) -> float:
-        """Do what there is to do; seconds to pause afterwards."""
+    def _step(self, woken: bool) -> float:
+        """Do what there is to do; seconds to pause afterwards. `woken`: somebody waits for an entry."""
         if self._state is None:
             self._take_lease()
             self._state = self._recover()
             self.log.waiters.attach(self._work.set)
             self._ready.set()
             self._signed.set()
-        with self.log.engine.connect() as connection:
-            waiting = self.log.store.has_queued(connection)
-        if not waiting and self._attempt is None:
+        if not woken and self._attempt is None and not self._has_queued():
             self._renew_when_due()
             return self._poll_seconds
         self._sequence(self._state)
-        return 0.0
+        return self._poll_seconds
+
+    def _has_queued(self) -> bool:
+        with self.log.engine.connect() as connection:
+            return self.log.store.has_queued(connection)
 
     def _sequence(self, state: _State) -> None:
         """One batch: all that is queued, in one transaction."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.log.tables import LogTables
@@ -38,37 +38,50 @@ class LogStore:
 
     def __init__(self, tables: LogTables) -> None:
         self.tables = tables
-        self._enqueue = insert(tables.queue)
-        self._latest = (
-            select(tables.checkpoints.c.size, tables.checkpoints.c.note, tables.checkpoints.c.time)
-            .order_by(tables.checkpoints.c.size.desc())
-            .limit(1)
+        queue, entries, checkpoints, lease = tables.queue, tables.entries, tables.checkpoints, tables.lease
+        # What every entry or batch runs is built once.
+        self._enqueue = insert(queue)
+        self._enqueue_all = insert(queue).returning(queue.c.id, sort_by_parameter_order=True)
+        self._any_queued = select(queue.c.id).limit(1)
+        oldest = select(queue.c.id).order_by(queue.c.id).limit(bindparam("limit"))
+        # One statement deletes exactly what it returns: a smaller id may be committed while we read (PostgreSQL).
+        self._take_queued = delete(queue).where(queue.c.id.in_(oldest)).returning(queue.c.id, queue.c.entry)
+        self._index_of = select(entries.c.index).where(entries.c.queue_id == bindparam("queue_id"))
+        self._append_entries = insert(entries)
+        self._append_checkpoint = insert(checkpoints)
+        self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
+        self._latest = self._checkpoints.order_by(checkpoints.c.size.desc()).limit(1)
+        self._renew_lease = (
+            update(lease)
+            .where(lease.c.id == LEASE_ID, lease.c.holder == bindparam("held_by"))
+            .values(expires=bindparam("until"))
         )
 
     # ------------------------------------------------------------------ the queue
 
     def enqueue(self, connection: Connection, entry: bytes) -> int:
-        """Put an entry into the queue and return its queue id."""
+        """Put an entry into the queue and return its queue id, above all earlier ones."""
         key = connection.execute(self._enqueue, {"entry": entry}).inserted_primary_key
         assert key is not None
         return int(key[0])
 
+    def enqueue_all(self, connection: Connection, entries: Sequence[bytes]) -> list[int]:
+        """Put several entries into the queue and return their queue ids."""
+        rows = [{"entry": entry} for entry in entries]
+        return list(connection.execute(self._enqueue_all, rows).scalars())
+
     def has_queued(self, connection: Connection) -> bool:
         """Does an entry wait for its index?"""
-        return connection.execute(select(self.tables.queue.c.id).limit(1)).first() is not None
+        return connection.execute(self._any_queued).first() is not None
 
     def take_queued(self, connection: Connection, limit: int) -> list[tuple[int, bytes]]:
         """Take up to `limit` entries out of the queue, oldest first: (queue id, entry)."""
-        queue = self.tables.queue
-        oldest = select(queue.c.id).order_by(queue.c.id).limit(limit)
-        # One statement deletes exactly what it returns: a smaller id may be committed while we read (PostgreSQL).
-        taken = delete(queue).where(queue.c.id.in_(oldest)).returning(queue.c.id, queue.c.entry)
-        return sorted((int(row.id), bytes(row.entry)) for row in connection.execute(taken))
+        taken = connection.execute(self._take_queued, {"limit": limit})
+        return sorted((int(row.id), bytes(row.entry)) for row in taken)
 
     def index_of(self, connection: Connection, queue_id: int) -> int | None:
         """The index that a queued entry got, or None."""
-        entries = self.tables.entries
-        return connection.execute(select(entries.c.index).where(entries.c.queue_id == queue_id)).scalar()
+        return connection.execute(self._index_of, {"queue_id": queue_id}).scalar()
 
     # ------------------------------------------------------------------ the tree
 
@@ -81,11 +94,11 @@ class LogStore:
     ) -> None:
         """Store a batch: its entries, the hashes (tile level, index, hash) of the tiles it filled, its checkpoint."""
         if entries:
-            connection.execute(insert(self.tables.entries), [vars(entry) for entry in entries])
+            connection.execute(self._append_entries, [vars(entry) for entry in entries])
         if nodes:
             rows = [{"level": level, "index": index, "hash": value} for level, index, value in nodes]
             connection.execute(insert(self.tables.nodes), rows)
-        connection.execute(insert(self.tables.checkpoints), vars(checkpoint))
+        connection.execute(self._append_checkpoint, vars(checkpoint))
 
     def count(self, connection: Connection) -> int:
         """How many entries are stored."""
@@ -117,8 +130,7 @@ class LogStore:
 
     def checkpoint(self, connection: Connection, size: int) -> StoredCheckpoint | None:
         """The checkpoint signed at a size."""
-        table = self.tables.checkpoints
-        query = select(table.c.size, table.c.note, table.c.time).where(table.c.size == size)
+        query = self._checkpoints.where(self.tables.checkpoints.c.size == size)
         return _checkpoint(connection.execute(query).first())
 
     def time_of(self, connection: Connection, index: int) -> int | None:
@@ -170,11 +182,7 @@ class LogStore:
 
     def renew_lease(self, connection: Connection, holder: str, expires: float) -> bool:
         """Prolong the lease; False if another holds it now. The row stays locked until the transaction ends."""
-        lease = self.tables.lease
-        renewed = connection.execute(
-            update(lease).where(lease.c.id == LEASE_ID, lease.c.holder == holder).values(expires=expires)
-        )
-        return renewed.rowcount == 1
+        return connection.execute(self._renew_lease, {"held_by": holder, "until": expires}).rowcount == 1
 
     # ------------------------------------------------------------------ openings
 

@@ -1,0 +1,35 @@
+"""A witness over HTTP (tlog-witness). Unauthenticated by design: only what a known log has signed is considered."""
+
+from __future__ import annotations
+
+import hashlib
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from audit.witness.machine import MAX_REQUEST_BYTES, TEXT, Witness
+
+
+def witness_router(witness: Witness, prefix: str = "/witness") -> APIRouter:
+    """POST add-checkpoint, and GET <hash of origin>/checkpoint for monitors, below `prefix`."""
+    router = APIRouter(prefix=prefix)
+    origins = {hashlib.sha256(origin.encode()).hexdigest(): origin for origin in witness.origins}
+
+    @router.post("/add-checkpoint")
+    async def add_checkpoint(request: Request) -> Response:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_REQUEST_BYTES:
+                return Response("the request is above 1 MiB\n", 413, media_type=TEXT)
+        reply = await run_in_threadpool(witness.add_checkpoint, bytes(body))
+        return Response(reply.body, reply.status, media_type=reply.content_type)
+
+    @router.get("/{origin_hash}/checkpoint")
+    def checkpoint(origin_hash: str) -> Response:
+        note = witness.checkpoint(origins.get(origin_hash, ""))
+        if note is None:
+            return Response("this witness has cosigned nothing of that log\n", 404, media_type=TEXT)
+        return Response(note, media_type=TEXT)
+
+    return router

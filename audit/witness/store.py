@@ -1,0 +1,110 @@
+"""A witness's memory in the service's database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from audit.database import check_durable, writing
+from audit.witness.machine import Decide, Reply, Seen
+
+MAX_FORKS = 100
+"""Forks kept for each log: the first ones prove enough, and a log in disorder must not fill the disk."""
+
+
+@dataclass(frozen=True)
+class WitnessTables:
+    """`seen`: one row a log. `forks`: pairs of notes that prove a log's misbehaviour."""
+
+    seen: Table
+    forks: Table
+
+
+def witness_tables(metadata: MetaData, prefix: str = "witness") -> WitnessTables:
+    """Add the tables of a witness to `metadata` (once) and return them."""
+    if f"{prefix}_seen" in metadata.tables:
+        return WitnessTables(metadata.tables[f"{prefix}_seen"], metadata.tables[f"{prefix}_forks"])
+    return WitnessTables(
+        Table(
+            f"{prefix}_seen",
+            metadata,
+            Column("origin", String(300), primary_key=True),
+            Column("note", Text, nullable=False),
+            Column("time", BigInteger, nullable=False),
+        ),
+        Table(
+            f"{prefix}_forks",
+            metadata,
+            Column("id", Integer, primary_key=True),
+            Column("origin", String(300), nullable=False, index=True),
+            Column("seen", Text, nullable=False),
+            Column("offered", Text, nullable=False),
+        ),
+    )
+
+
+class SqlWitnessStore:
+    """Implements `WitnessStore`; a log's row is locked from reading to commit."""
+
+    def __init__(self, engine: Engine, tables: WitnessTables) -> None:
+        check_durable(engine)
+        self._engine = engine
+        self._seen = tables.seen
+        self._forks = tables.forks
+
+    def update(self, origin: str, decide: Decide) -> Reply:
+        """One transaction: lock, decide, remember; committed when it returns."""
+        with writing(self._engine) as connection:
+            # An empty row first, so that two first requests meet at the same lock.
+            self._ensure_row(connection, origin)
+            seen, reply = decide(self._read(connection, origin))
+            if seen is not None:
+                row = update(self._seen).where(self._seen.c.origin == origin)
+                connection.execute(row.values(note=seen.note, time=seen.time))
+            if reply.fork is not None:
+                self._keep_fork(connection, origin, reply.fork)
+        return reply
+
+    def last(self, origin: str) -> Seen | None:
+        """What is remembered of a log."""
+        with self._engine.connect() as connection:
+            return self._read(connection, origin, lock=False)
+
+    def forks(self, origin: str) -> list[tuple[str, str]]:
+        """The evidence kept against a log: pairs of signed notes with one size and two roots."""
+        query = select(self._forks.c.seen, self._forks.c.offered).where(self._forks.c.origin == origin)
+        with self._engine.connect() as connection:
+            return [(row.seen, row.offered) for row in connection.execute(query.order_by(self._forks.c.id))]
+
+    def _ensure_row(self, connection: Connection, origin: str) -> None:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        row = {"origin": origin, "note": "", "time": 0}
+        connection.execute(dialect.insert(self._seen).on_conflict_do_nothing(), row)
+
+    def _read(self, connection: Connection, origin: str, *, lock: bool = True) -> Seen | None:
+        query = select(self._seen.c.note, self._seen.c.time).where(self._seen.c.origin == origin)
+        row = connection.execute(query.with_for_update() if lock else query).first()
+        return Seen(row.note, int(row.time)) if row is not None and row.note else None
+
+    def _keep_fork(self, connection: Connection, origin: str, fork: tuple[str, str]) -> None:
+        of_log = self._forks.c.origin == origin
+        known = select(self._forks.c.id).where(of_log, self._forks.c.offered == fork[1])
+        count = connection.execute(select(func.count()).select_from(self._forks).where(of_log)).scalar_one()
+        if count < MAX_FORKS and connection.execute(known).first() is None:
+            connection.execute(insert(self._forks), {"origin": origin, "seen": fork[0], "offered": fork[1]})
