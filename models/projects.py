@@ -25,10 +25,10 @@ class Project(Message):
     fields: tuple[str, ...]
     valid_from: int
     valid_to: int
+    requested_by: str
     trainings: int = 12
     releases: int = 4
     checks: int = 1000
-    requested_by: str
 
 
 class Decision(Message):

@@ -14,15 +14,16 @@ from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
 from audit.log.http import log_router
 from audit.service.gate import Gate
 from audit.service.tables import add_gate_tables
-from audit.verifier.note import NoteSigner, VerifierKey
+from audit.verifier.note import CosignatureSigner, NoteSigner, VerifierKey
 from models.catalogue import Catalogue, default_catalogue
+from models.parties import ServiceKeys
 from models.scorecard.limits import Limits
 from sharing_node import routes
 from sharing_node.database import metadata
 from sharing_node.keys import KeyStore
 from sharing_node.migrate import check_schema
 from sharing_node.node import Node
-from sharing_node.office import OfficeLink
+from sharing_node.office import NODE, OfficeLink
 from sharing_node.settings import NodeSettings
 
 LOG_TABLES = log_tables(metadata)
@@ -44,6 +45,22 @@ def log_signer(settings: NodeSettings) -> NoteSigner:
     return NoteSigner(settings.log_origin, key_store(settings).signing_key("log"))
 
 
+def witness_signer(settings: NodeSettings) -> CosignatureSigner:
+    """The key with which the node cosigns the office's log."""
+    return CosignatureSigner(settings.witness_name, key_store(settings).signing_key("witness"))
+
+
+def service_keys(settings: NodeSettings) -> ServiceKeys:
+    """The public halves of the node's keys; made on first use."""
+    public = key_store(settings).signing_key("statements").public_key().public_bytes_raw()
+    return ServiceKeys(
+        signer=NODE,
+        statement_key=public,
+        log_key=str(log_signer(settings).key),
+        witness_key=str(witness_signer(settings).key),
+    )
+
+
 def create_app(settings: NodeSettings) -> FastAPI:
     """The node's ASGI application; raises where settings, schema or catalogue do not allow a start."""
     engine = open_engine(database_url(settings))
@@ -59,7 +76,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
     limits = replace(
         Limits(), cohort_rows=settings.cohort_minimum, r2_column=settings.column_r_squared, r2_mean=settings.mean_r_squared
     )
-    node = Node(settings, engine, keys, signing_key, office, catalogue, limits, log)
+    node = Node(settings, engine, keys, signing_key, office, catalogue, limits, log, service_keys(settings))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -23,18 +23,16 @@ KeyFile = Annotated[Path, typer.Option("--key-file", help="Your private key (32 
 @app.command()
 def init() -> None:
     """Make the data folder, the keys and the schema; prints the public keys that the office enrols."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    from sharing_node.app import key_store, log_signer
+    from sharing_node.app import service_keys
 
     settings = _settings()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _migrate(settings)
-    public = key_store(settings).signing_key("statements").public_key()
-    raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    public = service_keys(settings)
     keys = {
-        "statement_key": base64.b64encode(raw).decode(),
-        "log": str(log_signer(settings).key),
+        "statement_key": base64.b64encode(public.statement_key).decode(),
+        "log": public.log_key,
+        "witness": public.witness_key,
     }
     typer.echo(json.dumps(keys, indent=2))
 

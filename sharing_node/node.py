@@ -15,7 +15,7 @@ from audit.log.log import Log
 from models import wire
 from models.catalogue import Catalogue
 from models.consents import Eligibility
-from models.parties import Institution
+from models.parties import Institution, ServiceKeys
 from models.projects import Project
 from models.scorecard.limits import Limits
 from models.wire import Signed
@@ -39,6 +39,7 @@ class Node:
     catalogue: Catalogue
     limits: Limits
     log: Log
+    service_keys: ServiceKeys
     clock: Callable[[], float] = time.time
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _eligibility: tuple[float, Eligibility] | None = field(default=None, repr=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from audit.service.gate import Call, Gate
+from audit.service.gate import Call, Gate, Raw
 from audit.verifier.errors import LogError
 from models.alignment import EvaluateAlignment, MatchTags
 from models.logged import Empty
-from models.parties import Role
+from models.parties import Role, ServiceKeys
 from models.problems import NotFound
 from models.tables import BuildTable, OpenEpoch, QueryColumns, ServeModel
 from models.tickets import EvaluateTickets
@@ -91,6 +91,17 @@ def bind(gate: Gate, node: Node) -> None:
         roles={Role.OFFICE},
         why="ciphertexts, which the office checks against the logged manifest",
     )(epochs.matrix)
+
+    def healthy(_path: dict[str, str]) -> Raw:
+        """GET /healthz."""
+        return Raw(b"ok\n", "text/plain; charset=utf-8")
+
+    def keys(_path: dict[str, str]) -> ServiceKeys:
+        """GET /keys: what verifies this service's word; to be compared with what the office enrolled."""
+        return node.service_keys
+
+    gate.public("GET", "/healthz", why="says only that the service runs")(healthy)
+    gate.public("GET", "/keys", why="public keys are meant to be known")(keys)
 
     def receipt(call: Call) -> Receipt:
         """GET /receipts/{index}: an entry of the log and its proof."""
