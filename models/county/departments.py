@@ -77,7 +77,7 @@ class _Departments:
             "labour_count": whole(people.labour),
             "main_product": self.product,
             "operating_years": amount(years, 1),
-            "annual_operating_income": amount(np.round(income * np.exp(0.45 * rng.standard_normal(n)), -2)),
+            "annual_operating_income": amount(np.round(income * np.exp(0.55 * rng.standard_normal(n)), -2)),
         }
         fixed: dict[str, Column] = {
             "subject_name": people.name,
@@ -170,7 +170,7 @@ class _Departments:
         """Purchases on the cooperative's counter and registered machines."""
         rng, n = generator(self.seed, "inputs"), len(self.people)
         farmed = np.log(self.land + self.leased + 0.5)
-        bought = np.exp(5.3 + 0.75 * farmed + 0.25 * self.w + 0.5 * rng.standard_normal(n))
+        bought = np.exp(5.3 + 0.7 * farmed + 0.2 * self.w + 0.7 * rng.standard_normal(n))
         columns: dict[str, Column] = {
             "input_purchase_12m": amount(bought),
             "machinery_count": self._events(rng, -1.4 + 0.35 * farmed + 0.35 * self.w, 12),
@@ -226,7 +226,7 @@ class _Departments:
         rng, n = generator(self.seed, "credit"), len(self.people)
         made = self._events(rng, 0.45 + 0.12 * self.d, 12)
         broken = whole(rng.binomial(made.astype(np.int64), 1 / (1 + np.exp(2.9 + 0.8 * self.d - 0.25 * self.s))))
-        points = np.clip(np.round(640 + 42 * self.d + 12 * self.w - 25 * broken + 36 * rng.standard_normal(n)), 0, 1000)
+        points = np.clip(np.round(640 + 34 * self.d + 8 * self.w - 25 * broken + 50 * rng.standard_normal(n)), 0, 1000)
         listed, praised = (broken > 1) & (points < 520), (points > 745) & (rng.uniform(size=n) < 0.3)
         repair = pick(rng.uniform(size=n) < 0.3, ["已修复"], "申请中")
         columns: dict[str, Column] = {

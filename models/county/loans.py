@@ -46,35 +46,35 @@ class Effect:
 
 
 EFFECTS: Final = (
-    Effect("bank", "requested_amount", "log1p", 10.9, 0.60, 0.10),
-    Effect("bank", "term_months", "identity", 20.0, 10.0, 0.10),
-    Effect("bank", "years_as_customer", "log1p", 1.6, 0.70, -0.18),
-    Effect("bank", "deposit_balance", "log1p", 8.2, 1.40, -0.28),
-    Effect("bank", "internal_overdue_24m", "identity", 0.35, 0.75, 0.42),
-    Effect("bank", "declared_income", "log1p", 10.7, 0.55, -0.12),
+    Effect("bank", "requested_amount", "log1p", 10.9, 0.60, 0.14),
+    Effect("bank", "term_months", "identity", 20.0, 10.0, 0.14),
+    Effect("bank", "years_as_customer", "log1p", 1.6, 0.70, -0.20),
+    Effect("bank", "deposit_balance", "log1p", 8.2, 1.40, -0.24),
+    Effect("bank", "internal_overdue_24m", "identity", 0.35, 0.75, 0.40),
+    Effect("bank", "declared_income", "log1p", 10.7, 0.55, -0.10),
     Effect("bank", "age", "identity", 46.0, 10.0, -0.10),
     Effect("bank", "product_count", "identity", 2.0, 1.0, -0.12),
-    Effect("node", "household_size", "identity", 4.0, 1.8, 0.06),
-    Effect("node", "labour_count", "identity", 3.0, 1.4, -0.18),
-    Effect("node", "annual_operating_income", "log1p", 10.4, 0.65, -0.14),
-    Effect("node", "penalty_count_36m", "identity", 0.06, 0.27, 0.12),
-    Effect("node", "contracted_land_area", "log1p", 1.75, 0.62, -0.18),
-    Effect("node", "leased_in_area", "log1p", 0.5, 1.00, -0.14),
-    Effect("node", "real_estate_count", "identity", 0.8, 0.9, -0.12),
-    Effect("node", "award_count_36m", "identity", 0.16, 0.42, -0.12),
-    Effect("node", "insured_area", "log1p", 1.6, 0.60, -0.14),
-    Effect("node", "claim_count_36m", "identity", 0.6, 0.95, 0.24),
-    Effect("node", "input_purchase_12m", "log1p", 6.8, 0.80, -0.10),
-    Effect("node", "machinery_count", "identity", 0.5, 0.75, -0.14),
-    Effect("node", "fertility_subsidy_y", "log1p", 5.9, 0.75, -0.08),
-    Effect("node", "enforcement_count_36m", "identity", 0.09, 0.33, 0.26),
-    Effect("node", "litigation_count_36m", "identity", 0.24, 0.55, 0.14),
-    Effect("node", "social_ins_months", "identity", 150.0, 85.0, -0.16),
-    Effect("node", "power_usage_12m", "log1p", 7.15, 0.52, -0.26),
-    Effect("node", "water_usage_12m", "log1p", 4.3, 0.45, -0.06),
-    Effect("node", "utility_overdue_days_12m", "log1p", 1.0, 1.40, 0.34),
-    Effect("node", "commitment_breach_count", "identity", 0.12, 0.36, 0.22),
-    Effect("node", "credit_points", "identity", 640.0, 60.0, -0.30),
+    Effect("node", "household_size", "identity", 4.0, 1.8, 0.05),
+    Effect("node", "labour_count", "identity", 3.0, 1.4, -0.12),
+    Effect("node", "annual_operating_income", "log1p", 10.4, 0.65, -0.06),
+    Effect("node", "penalty_count_36m", "identity", 0.06, 0.27, 0.15),
+    Effect("node", "contracted_land_area", "log1p", 1.75, 0.62, -0.11),
+    Effect("node", "leased_in_area", "log1p", 0.5, 1.00, -0.08),
+    Effect("node", "real_estate_count", "identity", 0.8, 0.9, -0.08),
+    Effect("node", "award_count_36m", "identity", 0.16, 0.42, -0.15),
+    Effect("node", "insured_area", "log1p", 1.6, 0.60, -0.10),
+    Effect("node", "claim_count_36m", "identity", 0.6, 0.95, 0.27),
+    Effect("node", "input_purchase_12m", "log1p", 6.8, 0.80, -0.06),
+    Effect("node", "machinery_count", "identity", 0.5, 0.75, -0.10),
+    Effect("node", "fertility_subsidy_y", "log1p", 5.9, 0.75, -0.04),
+    Effect("node", "enforcement_count_36m", "identity", 0.09, 0.33, 0.24),
+    Effect("node", "litigation_count_36m", "identity", 0.24, 0.55, 0.15),
+    Effect("node", "social_ins_months", "identity", 150.0, 85.0, -0.18),
+    Effect("node", "power_usage_12m", "log1p", 7.15, 0.52, -0.18),
+    Effect("node", "water_usage_12m", "log1p", 4.3, 0.45, -0.04),
+    Effect("node", "utility_overdue_days_12m", "log1p", 1.0, 1.40, 0.27),
+    Effect("node", "commitment_breach_count", "identity", 0.12, 0.36, 0.24),
+    Effect("node", "credit_points", "identity", 640.0, 60.0, -0.08),
 )
 """The true model's terms. Fields that are shared with nobody (mode N) are not in it."""
 
@@ -84,8 +84,8 @@ class Outcomes:
     """The bank's tables and the truth behind them.
 
     ``customers`` are the borrowers with the features of their application, one row for each row of ``loans``; ``applicants``
-    are people whose outcome only ``applicant_outcomes`` tells; ``probabilities`` belong to the rows of ``loans``.
-    ``borrower_rows`` and ``applicant_rows`` are household numbers, −1 for people from elsewhere.
+    are people whose outcome only ``applicant_outcomes`` tells. ``borrower_rows``
+    and ``applicant_rows`` are household numbers, −1 for people from elsewhere.
     """
 
     customers: Table

@@ -166,7 +166,7 @@ def _villages(seed: int, count: int) -> Villages:
         code=_texts(
             f"{par.REGION}{100 + t:03d}{200 + i % par.VILLAGES_PER_TOWN:03d}" for i, t in zip(index, town, strict=True)
         ),
-        uscc=_texts(credit_code("N2", par.REGION, 900_001 + i) for i in index),
+        uscc=_texts(credit_code("N2", par.REGION, 900_001 + i) for i in range(count)),
         name=_texts(names),
         town=town,
         wealth=rng.standard_normal(count),
@@ -223,7 +223,7 @@ def _organisations(seed: int, count: int, villages: int) -> Organisations:
     serials = rng.choice(800_000, size=count, replace=False) + 100_000
     stems = _people(rng, count)
     return Organisations(
-        uscc=_texts(credit_code(register.get(k, "91"), par.REGION, s) for k, s in zip(kinds, serials.tolist(), strict=True)),
+        uscc=_texts(credit_code(register.get(k, "91"), par.REGION, s) for k, s in zip(kinds, map(int, serials), strict=True)),
         name=_texts(f"云禾县{stem[1:]}{labels[k]}" for stem, k in zip(stems, kinds, strict=True)),
         subject_type=kinds,
         village=rng.integers(villages, size=count),

@@ -40,14 +40,12 @@ class Table:
 
 def whole(values: npt.ArrayLike) -> Floats:
     """Counts: rounded to integers."""
-    rounded: Floats = np.round(np.asarray(values, dtype=np.float64))
-    return rounded
+    return amount(values, 0)
 
 
 def amount(values: npt.ArrayLike, digits: int = 2) -> Floats:
     """Amounts: rounded to the digits that the department sends."""
-    rounded: Floats = np.round(np.asarray(values, dtype=np.float64), digits)
-    return rounded
+    return np.asarray(np.round(np.asarray(values, dtype=np.float64), digits), dtype=np.float64)
 
 
 def flag(values: npt.ArrayLike) -> Texts:
