@@ -61,7 +61,7 @@ class KeyStore:
             path.unlink()
 
     def _path(self, name: str) -> Path:
-        if not name.replace(".", "").replace("-", "").replace("_", "").isalnum():
+        if name.startswith(".") or not name.replace(".", "").replace("-", "").replace("_", "").isalnum():
             raise ValueError("key names are plain words")
         return self._folder / name
 
