@@ -11,10 +11,12 @@ from fastapi import FastAPI
 
 from audit.database import open_engine
 from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
-from audit.log.http import log_router
+from audit.log.http import log_router, witness_router
 from audit.service.gate import Gate
 from audit.service.tables import add_gate_tables
 from audit.verifier.note import CosignatureSigner, NoteSigner, VerifierKey
+from audit.witness import Witness
+from audit.witness.store import SqlWitnessStore, witness_tables
 from models.catalogue import Catalogue, default_catalogue
 from models.parties import ServiceKeys
 from models.scorecard.limits import Limits
@@ -27,6 +29,7 @@ from sharing_node.office import NODE, OfficeLink
 from sharing_node.settings import NodeSettings
 
 LOG_TABLES = log_tables(metadata)
+WITNESS_TABLES = witness_tables(metadata)
 add_gate_tables(metadata)
 
 
@@ -93,4 +96,8 @@ def create_app(settings: NodeSettings) -> FastAPI:
     app.state.gate = gate
     routes.bind(gate, node)
     app.include_router(log_router(log))
+    if settings.office_log:
+        office_log = VerifierKey.parse(settings.office_log)
+        memory = SqlWitnessStore(engine, WITNESS_TABLES)
+        app.include_router(witness_router(Witness(witness_signer(settings), {office_log.name: [office_log]}, memory)))
     return app

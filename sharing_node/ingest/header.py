@@ -40,14 +40,14 @@ def read_header(cells: Sequence[str], catalogue: Catalogue, field_set: FieldSet,
     identities: list[tuple[int, Kind]] = []
     fields: list[tuple[int, Field]] = []
     subject_type: int | None = None
-    unknown: list[str] = []
+    unknown: list[int] = []
     seen: dict[str, str] = {}
     for index, cell in enumerate(cells):
         name = columns.get(_key(cell))
         if name == "":
             continue  # line number and reason of a quarantine file that was corrected and sent again
         if name is None:
-            unknown.append(cell.strip() or f"(column {index + 1}, blank)")
+            unknown.append(index)
             continue
         if name in seen:
             raise IngestError(f"the columns {seen[name]} and {cell.strip()} are the same; leave one out")
@@ -58,13 +58,13 @@ def read_header(cells: Sequence[str], catalogue: Catalogue, field_set: FieldSet,
             subject_type = index
         else:
             fields.append((index, catalogue[name]))
-    if unknown:
-        raise IngestError(
-            f"unknown columns for {field_set.name}: {', '.join(unknown)}; use the names or labels of the template"
-        )
     if not identities:
+        # Nothing of the line is shown: without a header it is somebody's record.
         wanted = " or ".join(f"{IDENTITY_LABELS[name]} ({name})" for name in field_set.identity_columns)
-        raise IngestError(f"no column says who a row is about; add {wanted}")
+        raise IngestError(f"the first line is no header that says who a row is about; name a column {wanted}")
+    if unknown:
+        named = [f"{cells[index].strip()[:30]!r} (column {index + 1})" for index in unknown[:10]]
+        raise IngestError(f"unknown columns for {field_set.name}: {', '.join(named)}; use the names or labels of the template")
     if not fields and SUBJECT_TYPE_COLUMN not in seen:
         raise IngestError(f"the file has no field of {field_set.name}")
     return Header(tuple(cells), tuple(identities), subject_type, tuple(fields))

@@ -1,4 +1,4 @@
-"""The node's first schema"""
+"""The node first schema"""
 
 from __future__ import annotations
 
@@ -149,6 +149,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject_id", name=op.f("pk_subject")),
     )
     op.create_table(
+        "witness_forks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.String(length=300), nullable=False),
+        sa.Column("seen", sa.Text(), nullable=False),
+        sa.Column("offered", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_witness_forks")),
+    )
+    with op.batch_alter_table("witness_forks", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_witness_forks_origin"), ["origin"], unique=False)
+
+    op.create_table(
+        "witness_seen",
+        sa.Column("origin", sa.String(length=300), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("origin", name=op.f("pk_witness_seen")),
+    )
+    op.create_table(
         "cohort",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("project", sa.String(length=64), nullable=False),
@@ -245,6 +263,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_cohort_bank"))
 
     op.drop_table("cohort")
+    op.drop_table("witness_seen")
+    with op.batch_alter_table("witness_forks", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_witness_forks_origin"))
+
+    op.drop_table("witness_forks")
     op.drop_table("subject")
     op.drop_table("spent_element")
     op.drop_table("served_table")
