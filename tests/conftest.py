@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.databases"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("XINQIAO_SHARED", ROOT.parent / "shared"))
 

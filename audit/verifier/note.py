@@ -16,6 +16,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -163,7 +164,7 @@ class NoteSigner:
         self.key = VerifierKey(name, self.algorithm, private_key.public_key().public_bytes_raw())
 
     @classmethod
-    def from_seed(cls, name: str, seed: bytes) -> NoteSigner:
+    def from_seed(cls, name: str, seed: bytes) -> Self:
         """The signer of a 32-byte Ed25519 seed (RFC 8032 §5.1.5)."""
         return cls(name, Ed25519PrivateKey.from_private_bytes(seed))
 
