@@ -23,6 +23,11 @@ from __future__ import annotations
 from models.wire import Message, Signed
 
 
+def session_of(job: str, round_: int) -> bytes:
+    """The name of a round's session, which goes into the seed of its public matrices."""
+    return f"{job}/{round_}".encode()
+
+
 class OpenJob(Message):
     """Start a training on a cohort; `bank_columns` is the number of the bank's own columns (0 to 64)."""
 
