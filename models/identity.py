@@ -135,12 +135,13 @@ def _check_region(code: str, birth_year: int) -> None:
     middle of the 1980s, at the first identity card or the first registration, under the code of that day: a farmer
     born in 1960 in a county that became a district in 1986 has the district's code, and ``ric`` refuses him. So a code
     that is *younger* than its holder is right. One that was withdrawn *before* the birth is not; five years are
-    allowed, because registers follow the standard with delay. Leaning this way is deliberate: a wrong refusal
-    shuts a person out of credit, a wrong acceptance names nobody (a typing error fails the check character first).
+    allowed, because registers follow the standard with delay. A code that the list leaves out (it has few of the
+    "urban district" codes that end in 01) passes if its prefecture is listed. Leaning this way is deliberate: a wrong
+    refusal shuts a person out of credit, a wrong acceptance names nobody (a mistyped number fails its check character).
     """
     if code in _RESIDENCE_PERMITS:
         return
-    last_year = _last_year(code)
+    last_year = _last_year(code) or _last_year(f"{code[:4]}00")
     if last_year is None:
         raise IdentityError("the region in the citizen number (first six digits) is in no edition of GB/T 2260")
     if birth_year > last_year + _GRACE_YEARS:

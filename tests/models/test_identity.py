@@ -72,10 +72,14 @@ def test_residence_permits_count_as_citizen_numbers(region: str) -> None:
     assert parse_id(citizen(region, date(1985, 1, 2), 15)).startswith("citizen:")
 
 
-@pytest.mark.parametrize("region", ["110999", "000000", "990426", "119999"])
+@pytest.mark.parametrize("region", ["110999", "000000", "990426", "119999", "449901"])
 def test_a_region_that_never_was_is_refused_even_where_its_province_exists(region: str) -> None:
     with pytest.raises(IdentityError, match="GB/T 2260"):
         canonical_id("citizen", citizen(region, date(1985, 1, 2), 15))
+
+
+def test_a_code_that_the_list_leaves_out_passes_within_a_listed_prefecture() -> None:
+    assert parse_id(citizen("620201", date(1985, 1, 2), 15)).startswith("citizen:")
 
 
 def test_a_birth_in_the_future_is_refused() -> None:
