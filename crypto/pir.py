@@ -114,7 +114,7 @@ class PirClient:
         secret = noise.words32(key, b"s", PIR.dimension)
         words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, secret[np.newaxis])[0]
         words += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
-        words[column] += np.uint32(1 << _DELTA_BITS)
+        words[column : column + 1] += np.uint32(1 << _DELTA_BITS)  # a slice: arrays wrap without a warning
         return words, QueryState(secret)
 
     def recover(self, state: QueryState, answer: NDArray[np.uint32], hint: NDArray[np.uint32]) -> NDArray[np.uint8]:
