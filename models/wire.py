@@ -42,6 +42,16 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
+def replace(message: M, **changes: Any) -> M:
+    """A copy with some fields changed."""
+    return msgspec.structs.replace(message, **changes)  # type: ignore[type-var]
+
+
+def fields_of(message: Message) -> dict[str, Any]:
+    """The fields by name, as they are."""
+    return msgspec.structs.asdict(message)  # type: ignore[arg-type]
+
+
 def decode(data: bytes, kind: type[M]) -> M:
     """Decode and validate; raises `BadMessage` naming the place (never the value) that does not fit."""
     try:

@@ -1,0 +1,58 @@
+""" "Who looked at me": every question about a subject, granted or refused, for the office's window and its auditors."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from audit.office.consents import canonical
+from audit.office.office import Office
+from audit.office.store import alarms, questions
+from audit.service.gate import Call, Outcome
+from audit.service.leaves import LeafDraft
+from models.alarms import Alarms
+from models.logged import Empty
+from models.problems import BadMessage
+from models.tables import Evidence
+from models.tickets import Accesses, AccessQuery
+from models.wire import encode
+
+
+class Oversight:
+    """Handlers of the office's own duty: accesses, evidence, alarms."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def accesses(self, call: Call) -> Outcome:
+        """POST /accesses: all questions about one subject; this one is logged as well."""
+        query: AccessQuery = call.body
+        subject = canonical(query.subject, "the subject")
+        with call.engine.connect() as connection:
+            found = questions.of_subject(connection, subject)
+        return Outcome(Accesses(accesses=found), [LeafDraft("access.list", {}, {"subject": subject})])
+
+    def report(self, call: Call) -> Outcome:
+        """POST /evidence: what a client found not to match what was signed; kept, with an alarm."""
+        evidence: Evidence = call.body
+        if not evidence.what or len(evidence.what) > 100:
+            raise BadMessage("the evidence says in 1 to 100 characters what it is about")
+
+        def record(connection: Connection) -> None:
+            alarms.raise_alarm(
+                connection,
+                at=call.now,
+                kind="evidence",
+                institution=call.institution.id,
+                about=f"{evidence.what}: {evidence.table} epoch {evidence.epoch}",
+                detail=evidence.detail,
+                evidence=encode(evidence),
+            )
+
+        facts = {"what": evidence.what, "table": evidence.table, "epoch": evidence.epoch}
+        return Outcome(Empty(), [LeafDraft("evidence", facts)], record)
+
+    def alarms(self, call: Call) -> Outcome:
+        """GET /alarms: the newest thousand, with their evidence."""
+        with call.engine.connect() as connection:
+            newest = alarms.newest(connection)
+        return Outcome(Alarms(alarms=newest), [LeafDraft("alarm.list", {"count": len(newest)})])

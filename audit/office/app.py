@@ -1,0 +1,150 @@
+"""The office's service put together: one table of endpoints, the log, the witness of the node's log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx2
+from fastapi import FastAPI
+
+from audit.database import open_engine
+from audit.log import Cosigner, HighWaterFile, Log, Sequencer
+from audit.log.http import log_router, witness_router
+from audit.office import tables
+from audit.office.access import Oversight
+from audit.office.alignments import Alignments
+from audit.office.consents import Consents
+from audit.office.directory import OfficeDirectory
+from audit.office.keys import OfficeKeys
+from audit.office.manifests import Manifests
+from audit.office.migrate import check_schema
+from audit.office.models_register import ModelRegister
+from audit.office.office import Office
+from audit.office.projects import Projects
+from audit.office.replays import Replays
+from audit.office.settings import OfficeSettings
+from audit.office.tickets import TicketOffice
+from audit.office.watch import NodeWitness
+from audit.service.gate import Gate, Raw
+from audit.verifier.note import NoteSigner
+from models.alignment import FileAlignment
+from models.consents import FileConsents, FileObjections, RevokeConsent
+from models.parties import Institution, Person, Role
+from models.projects import Decision, Project, Target
+from models.tables import Evidence, RegisterModel, SubmitManifest
+from models.tickets import AccessQuery, RequestTickets
+from models.training import FileInputs, Replay
+
+MIB = 1 << 20
+CLERK, AUDITOR, NODE = {Role.CLERK}, {Role.CLERK, Role.AUDITOR}, {Role.NODE}
+MODELLER, OFFICER, BANK = {Role.MODELLER}, {Role.LOAN_OFFICER}, {Role.MODELLER, Role.LOAN_OFFICER}
+
+
+def open_office(settings: OfficeSettings, clock: Callable[[], float] = time.time) -> Office:
+    """Open database, keys and log; raises `SchemaBehind`, `KeysError` or ValueError where one does not allow a start."""
+    engine = open_engine(settings.database)
+    check_schema(engine)
+    keys = OfficeKeys.load(settings.data_dir)
+    witnesses = [key for key in (settings.node_witness_key,) if key is not None]
+    signer = NoteSigner(settings.log_origin, keys.log)
+    log = Log(engine, tables.log, signer, witnesses=witnesses, clock=clock)
+    return Office(settings=settings, engine=engine, keys=keys, log=log, clock=clock)
+
+
+def create_app(office: Office) -> FastAPI:
+    """The ASGI app; the sequencer runs while it is up. `app.state.gate` lists the endpoints."""
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        with sequencer(office) as app.state.sequencer:
+            yield
+
+    app = FastAPI(title="Xinqiao credit office", lifespan=run, docs_url=None, redoc_url=None, openapi_url=None)
+    directory = OfficeDirectory(office)
+    gate = Gate(
+        app=app,
+        engine=office.engine,
+        metadata=tables.metadata,
+        log=office.log,
+        directory=directory,
+        public_url=office.settings.public_url,
+        clock=office.clock,
+    )
+    app.state.gate = gate
+    _public(gate, office, directory)
+    _clerks(gate, office, directory)
+    _banks(gate, office)
+    _node(gate, office)
+    app.include_router(log_router(office.log))
+    app.include_router(witness_router(NodeWitness(office)))
+    return app
+
+
+def sequencer(office: Office) -> Sequencer:
+    """The sequencer of the office's log, cosigned by the node where the settings name its witness key."""
+    key, url = office.settings.node_witness_key, office.settings.node_url
+    cosigners = [Cosigner(key, _post_to(url))] if key is not None and url else []
+    return Sequencer(office.log, cosigners=cosigners, high_water=HighWaterFile(office.settings.data_dir / "log.high-water"))
+
+
+def _public(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
+    gate.public("GET", "/directory", why="everyone must know who takes part, and it is signed")(directory.statement)
+    gate.public("GET", "/keys", why="public keys")(directory.keys)
+
+    def health(_path: dict[str, str]) -> Raw:
+        with office.engine.connect() as connection:
+            office.log.store.latest(connection)
+        return Raw(b"ok\n", "text/plain; charset=utf-8")
+
+    gate.public("GET", "/healthz", why="says only that the service and its database answer")(health)
+
+
+def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
+    consents, oversight = Consents(office), Oversight(office)
+    post = gate.logged
+    post("POST", "/institutions", action="enrol.institution", roles=CLERK, takes=Institution)(directory.enrol_institution)
+    post("POST", "/people", action="enrol.person", roles=CLERK, takes=Person)(directory.enrol_person)
+    post("POST", "/suspensions", action="suspend", roles=CLERK, takes=Target)(directory.suspend)
+    post("POST", "/consents", action="consent.file", roles=CLERK | OFFICER, takes=FileConsents, limit=32 * MIB)(consents.file)
+    post("POST", "/consents/revoke", action="consent.revoke", roles=CLERK, takes=RevokeConsent)(consents.revoke)
+    post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
+    post("POST", "/accesses", action="access.list", roles=AUDITOR, takes=AccessQuery)(oversight.accesses)
+    gate.logged("GET", "/alarms", action="alarm.list", roles=AUDITOR, takes=None)(oversight.alarms)
+
+
+def _banks(gate: Gate, office: Office) -> None:
+    projects, models, replays = Projects(office), ModelRegister(office), Replays(office)
+    post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
+    post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
+    post("POST", "/projects/{id}/decision", action="project.decide", roles=CLERK, takes=Decision)(projects.decide)
+    gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK, why=why)(projects.status)
+    tickets = TicketOffice(office)
+    post("POST", "/tickets", action="ticket", roles=BANK, takes=RequestTickets, limit=16 * MIB)(tickets.request)
+    alignments = Alignments(office)
+    post("POST", "/alignments", action="align.file", roles=MODELLER, takes=FileAlignment, limit=64 * MIB)(alignments.file)
+    post("POST", "/replays/inputs", action="replay.inputs", roles=MODELLER, takes=FileInputs, limit=128 * MIB)(replays.inputs)
+    post("POST", "/replays", action="replay.verdict", roles=MODELLER, takes=Replay, limit=512 * MIB)(replays.judge)
+    post("POST", "/models", action="model.register", roles=MODELLER, takes=RegisterModel, limit=4 * MIB)(models.register)
+    post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=Decision)(models.decide)
+    gate.unlogged("GET", "/models/{id}", roles=BANK | CLERK, why=why)(models.status)
+    evidence = Oversight(office).report
+    post("POST", "/evidence", action="evidence", roles=BANK, takes=Evidence, limit=16 * MIB)(evidence)
+
+
+def _node(gate: Gate, office: Office) -> None:
+    manifests, consents = Manifests(office), Consents(office)
+    gate.logged("POST", "/manifests", action="manifest.seal", roles=NODE, takes=SubmitManifest, limit=4 * MIB)(manifests.submit)
+    why = "each consent was logged when it was filed; a stored answer a minute would keep personal data without need"
+    gate.unlogged("GET", "/eligibility", roles=NODE, why=why)(consents.eligibility)
+
+
+def _post_to(node_url: str) -> Callable[[bytes], tuple[int, bytes]]:
+    client = httpx2.Client(base_url=node_url, timeout=10.0, trust_env=False)
+
+    def post(body: bytes) -> tuple[int, bytes]:
+        response = client.post("/witness/add-checkpoint", content=body)
+        return response.status_code, response.content
+
+    return post

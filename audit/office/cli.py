@@ -1,0 +1,183 @@
+"""The office's commands, for the operator of its service. Everything else is done by clerks, with signed requests."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from audit.office.office import Office
+    from audit.office.settings import OfficeSettings
+
+app = typer.Typer(no_args_is_help=True, help="The credit office: keys, schema, first enrolments, service.")
+
+Directory = Annotated[
+    Path | None, typer.Option("--dir", help="The data folder; by default what XINQIAO_OFFICE_DATA_DIR names.")
+]
+Name = Annotated[str, typer.Option(help="Its full name.")]
+Licence = Annotated[str, typer.Option(help="Its unified social credit code or licence number.")]
+
+
+@app.command()
+def init(name: Name = "信用办", licence: Licence = "-", directory: Directory = None) -> None:
+    """Make the data folder, the keys and the schema, and enrol the office itself; prints its public keys."""
+    from audit.office.app import open_office
+    from audit.office.enrolment import enrol_office
+    from audit.office.keys import OfficeKeys
+
+    with _plain_errors():
+        settings = _settings(directory)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        OfficeKeys.create(settings.data_dir)
+        _upgrade(settings)
+        office = open_office(settings)
+        enrol_office(office, name, licence)
+    _print_keys(office)
+
+
+@app.command()
+def migrate(directory: Directory = None) -> None:
+    """Bring the database to the newest schema."""
+    with _plain_errors():
+        _upgrade(_settings(directory))
+    typer.echo("the schema is up to date")
+
+
+@app.command()
+def keys(directory: Directory = None) -> None:
+    """Print the public keys that others need to believe this office."""
+    from audit.office.app import open_office
+
+    with _plain_errors():
+        _print_keys(open_office(_settings(directory)))
+
+
+@app.command()
+def new_key(out: Annotated[Path, typer.Argument(help="File of the private key; the public one goes beside it, .pub.")]) -> None:
+    """Make a person's key: the private one never leaves that person, the public one is enrolled."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes_raw())
+    public = b64encode(key.public_key().public_bytes_raw()).decode()
+    out.with_name(out.name + ".pub").write_text(public + "\n", encoding="ascii")
+    typer.echo(public)
+
+
+@app.command()
+def enrol_first_clerk(
+    id_: Annotated[str, typer.Option("--id", help="The clerk's id, office/name.")],
+    name: Annotated[str, typer.Option(help="The clerk's full name.")],
+    key_file: Annotated[Path, typer.Option(help="The clerk's public key: base64 of 32 bytes.", exists=True)],
+    directory: Directory = None,
+) -> None:
+    """Enrol the first clerk, who enrols everyone else with signed requests."""
+    from audit.office.app import open_office
+    from audit.office.enrolment import enrol_first_clerk as enrol
+
+    with _plain_errors():
+        enrol(open_office(_settings(directory)), id_, name, _public_key(key_file.read_text(encoding="ascii", errors="replace")))
+    typer.echo(f"{id_} is enrolled")
+
+
+@app.command()
+def enrol_node(
+    key: Annotated[str, typer.Option(help="The node's statement key, as `xinqiao node init` prints it.")],
+    name: Name = "大数据局",
+    licence: Licence = "-",
+    directory: Directory = None,
+) -> None:
+    """Enrol the data bureau's node."""
+    from audit.office.app import open_office
+    from audit.office.enrolment import enrol_node as enrol
+
+    with _plain_errors():
+        enrol(open_office(_settings(directory)), name, licence, _public_key(key))
+    typer.echo("the node is enrolled as node/service")
+
+
+@app.command()
+def serve(directory: Directory = None) -> None:
+    """Run the service until it is stopped."""
+    import uvicorn
+
+    from audit.office.app import create_app, open_office
+    from audit.service.logs import configure_logging
+
+    with _plain_errors():
+        settings = _settings(directory)
+        office = open_office(settings)
+    configure_logging()
+    uvicorn.run(
+        create_app(office),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+    )
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What an operator can put right is told in a sentence, without a stack trace."""
+    from pydantic import ValidationError
+
+    from audit.office.keys import KeysError
+    from audit.office.migrate import SchemaBehind
+    from audit.service.settings import UnknownSetting
+    from models.problems import Problem
+
+    try:
+        yield
+    except (ValidationError, UnknownSetting) as error:
+        typer.echo(f"the settings do not allow a start: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (KeysError, SchemaBehind, Problem) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _settings(directory: Path | None) -> OfficeSettings:
+    from audit.office.settings import OfficeSettings
+
+    if directory is not None:
+        os.environ["XINQIAO_OFFICE_DATA_DIR"] = str(directory)
+    return OfficeSettings.from_environment()
+
+
+def _upgrade(settings: OfficeSettings) -> None:
+    from audit.database import open_engine
+    from audit.office.migrate import upgrade
+
+    upgrade(open_engine(settings.database))
+
+
+def _public_key(text: str) -> bytes:
+    """32 bytes from base64; a file of raw bytes is refused, since it may be somebody's private key."""
+    try:
+        key = b64decode(text.strip(), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        typer.echo("a public key is given as base64 of 32 bytes, e.g. the .pub file of `xinqiao office new-key`", err=True)
+        raise typer.Exit(2)
+    return key
+
+
+def _print_keys(office: Office) -> None:
+    from audit.office.directory import service_keys
+
+    public = service_keys(office)
+    statement = b64encode(public.statement_key).decode()
+    typer.echo(json.dumps({"statement_key": statement, "log": public.log_key, "witness": public.witness_key}, indent=2))

@@ -1,0 +1,14 @@
+"""Alembic's entry: runs the revisions on the engine that `audit.office.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from audit.office.tables import metadata
+
+engine = context.config.attributes["engine"]
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

@@ -1,0 +1,132 @@
+"""What a caller may ask about at all: steps (1) to (4) of a ticket, everything that does not depend on the subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from audit.office.office import Office
+from audit.office.projects import field_sets
+from audit.office.store import manifests, parties, projects
+from audit.office.store.projects import APPROVED
+from audit.service.gate import Call
+from models.consents import Purpose
+from models.parties import Role
+from models.problems import BadSignature, BadTicket, NotApproved, OwnRequest, Problem, Suspended
+from models.projects import Project, ProjectKind
+from models.tables import Manifest
+from models.tickets import TicketApproval, TicketContext, TicketRequest
+from models.wire import open_signed
+
+SCORE = "score"
+SCORE_PURPOSES = frozenset({Purpose.LOAN_APPROVAL, Purpose.POST_LOAN})
+NONCE_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A context that passed: what the subject's consents must cover, and the checks its project has left."""
+
+    project: str
+    field_sets: tuple[str, ...]
+    checks_left: int
+
+
+class Permissions:
+    """Judges contexts for one call; equal ones once."""
+
+    def __init__(self, office: Office, connection: Connection, call: Call) -> None:
+        self._office = office
+        self._connection = connection
+        self._call = call
+        self._known: dict[tuple[str, str, str, int], Permission | Problem] = {}
+
+    def check(self, request: TicketRequest) -> Permission:
+        """The permission for one request; raises the `Problem` that stands against it."""
+        context = request.context
+        self._check_own(context)
+        key = (context.project, context.purpose, context.table, context.epoch)
+        if key not in self._known:
+            try:
+                self._known[key] = self._judge(context)
+            except Problem as problem:
+                self._known[key] = problem
+        judged = self._known[key]
+        if isinstance(judged, Problem):
+            raise judged
+        if self._call.institution.second_approval:
+            self._check_approval(request)
+        return judged
+
+    def _check_own(self, context: TicketContext) -> None:
+        """(1) The context is the caller's own."""
+        call, settings = self._call, self._office.settings
+        if (context.bank, context.officer) != (call.institution.id, call.person.id):
+            raise BadTicket("the context names another bank or officer than the one who asks")
+        bulk = call.person.role is Role.MODELLER
+        longest = settings.bulk_hours * 3600 if bulk else settings.ticket_minutes * 60
+        if not call.now < context.expires <= call.now + longest:
+            raise BadTicket(f"a ticket of the role {call.person.role} ends within {longest} seconds from now, and not before")
+        if len(context.nonce) != NONCE_BYTES:
+            raise BadTicket(f"the context's nonce has {NONCE_BYTES} bytes")
+
+    def _judge(self, context: TicketContext) -> Permission:
+        """(2) and (3): project and table."""
+        stored = projects.get_project(self._connection, context.project)
+        if stored is None or stored.project.bank != self._call.institution.id:
+            raise NotApproved("this bank has no such project")
+        if stored.state != APPROVED:
+            raise NotApproved(f"this project is {stored.state}, not approved")
+        if stored.suspended:
+            raise Suspended("this project is suspended by the credit office")
+        project = stored.project
+        if not project.valid_from <= self._call.now < project.valid_to:
+            raise NotApproved("this project's period has not begun or is over")
+        sealed = manifests.get(self._connection, context.table, context.epoch)
+        if sealed is None:
+            raise BadTicket("the office has sealed no such table and epoch")
+        if self._call.now >= sealed.manifest.expires_at:
+            raise BadTicket("this epoch of the table is over; ask the node for the present one")
+        sets = self._readable(project, sealed.manifest)
+        if context.purpose not in self._purposes(project, sealed.manifest):
+            raise NotApproved("this project is not approved for this purpose")
+        return Permission(project.id, sets, stored.checks_left)
+
+    def _readable(self, project: Project, manifest: Manifest) -> tuple[str, ...]:
+        """The field sets that a query consent must cover; raises `NotApproved` for a table that is not the project's."""
+        if not manifest.model:
+            if set(manifest.fields) != set(project.fields) or project.kind is not ProjectKind.CHECK:
+                raise NotApproved("this table holds other fields than the project was approved for")
+            return field_sets(self._office.catalogue, manifest.fields)
+        model = projects.get_model(self._connection, manifest.model)
+        if model is None or model.project != project.id:
+            raise NotApproved("this table holds the scores of another project's model")
+        if model.state != APPROVED:
+            raise NotApproved(f"this model is {model.state}, not approved")
+        return (SCORE,)
+
+    @staticmethod
+    def _purposes(project: Project, manifest: Manifest) -> set[str]:
+        # A modelling project's purpose is the training; whoever approved its model approved that it scores applicants.
+        trained = bool(manifest.model) and project.purpose == Purpose.MODELLING
+        return {project.purpose, *SCORE_PURPOSES} if trained else {project.purpose}
+
+    def _check_approval(self, request: TicketRequest) -> None:
+        """(4) A second person of the bank has signed this subject and this context."""
+        signed = request.approval
+        if signed is None:
+            raise NotApproved("this bank requires a second approval for every question; have an approver sign it")
+        approver = parties.get_person(self._connection, signed.signer)
+        if approver is None or approver.institution != self._call.institution.id or approver.role is not Role.APPROVER:
+            raise NotApproved("the second approval is not by an approver of this bank")
+        if approver.suspended:
+            raise Suspended("the approver is suspended by the credit office")
+        if approver.id == self._call.person.id:
+            raise OwnRequest()
+        try:
+            approval = open_signed(signed, TicketApproval, approver.id, approver.public_key())
+        except BadSignature as error:
+            raise NotApproved(f"the second approval cannot be believed: {error.detail}") from None
+        if (approval.subject, approval.context) != (request.subject, request.context.digest()):
+            raise NotApproved("the second approval is for another subject or context")

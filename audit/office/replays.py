@@ -1,0 +1,297 @@
+"""Proven inputs: what a bank will send is fixed before a round, and recomputed after it, before any figure may leave.
+
+Messages: `models.training`. The mathematics: `models.scorecard.rounds`. Here are the office's own parts: what it keeps
+(HMACs and commitments, never a value), the limits that need memory, and the evidence that node and log speak of the
+same round.
+
+Leakage: the office sees labels and columns at positions that mean nothing to it, while a request lasts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from audit.office.office import Office
+from audit.office.projects import Projects
+from audit.office.store import alarms, parties, trainings
+from audit.service.gate import Call, Outcome
+from audit.service.leaves import LeafDraft
+from audit.verifier.errors import LogError
+from audit.verifier.proof import verify_receipt
+from crypto.errors import CryptoError
+from crypto.lwe_params import PRODUCT
+from crypto.masked_product import commit_vectors
+from crypto.xof import session_seed
+from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, PeerUnavailable
+from models.scorecard import inputs as scorecard
+from models.scorecard.limits import InputRefused, LimitRefused, Limits
+from models.scorecard.rounds import MOMENTS, ROUNDS, Digests, Plan, RoundRecord, replay_round
+from models.training import (
+    Column,
+    FileInputs,
+    JobPlan,
+    Opening,
+    Replay,
+    ReplayRound,
+    RoundInputs,
+    RoundTranscript,
+    VectorInfo,
+    Verdict,
+    session_of,
+)
+from models.wire import Signed, unpack
+
+HMAC_DOMAIN = b"xinqiao/office/vector-hmac/v1"
+MOST_VECTORS = 65
+MOST_LEVELS = 256
+MOST_ROWS = 1 << 20
+YEAR = 365 * 24 * 3600
+INT64 = range(-(1 << 63), 1 << 63)
+
+
+class Unproven(Exception):
+    """A replay that does not come out; the message names the input and goes into the verdict."""
+
+
+@dataclass(frozen=True, repr=False)
+class _Opened:
+    """An opening and all that follows from it alone."""
+
+    opening: scorecard.Opening
+    vectors: tuple[VectorInfo, ...]
+
+
+class Replays:
+    """Handlers about proven inputs."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._limits = office.settings.limits
+
+    def inputs(self, call: Call) -> Outcome:
+        """POST /replays/inputs: well-formed? Answers with the signed `RoundInputs`."""
+        body: FileInputs = call.body
+        plan = self._plan(call, body.plan)
+        opened = self._open(plan, body.opening)
+        try:
+            scorecard.check_inputs(opened.opening, self._limits, plan.rows, len(plan.fields))
+        except InputRefused as error:
+            raise InputsRefused(error.reason, advice=error.accepted or None) from None
+        message = RoundInputs(
+            job=plan.job,
+            round=body.opening.round,
+            rows=plan.rows,
+            bank=call.institution.id,
+            plan=body.plan.digest(),
+            vectors=opened.vectors,
+        )
+        signed = self._office.sign(message)
+        new = trainings.FiledRound(
+            job=plan.job,
+            round=message.round,
+            bank=message.bank,
+            plan=message.plan,
+            digest=signed.digest(),
+            cohort_root=plan.cohort_root,
+            vectors=trainings.pairs(opened.vectors),
+        )
+
+        def record(connection: Connection) -> None:
+            earlier = trainings.rounds(connection, plan.job)
+            if new.round in earlier:
+                if earlier[new.round] != new:
+                    raise Conflict("other inputs were filed for this round; a changed input is a new training")
+                return
+            self._check_memory(connection, earlier.values(), new, call.now)
+            trainings.add_round(connection, new, call.now)
+
+        facts = {"job": plan.job, "round": message.round, "vectors": len(opened.vectors), "inputs": signed.digest()}
+        return Outcome(signed, [LeafDraft("replay.inputs", facts)], record)
+
+    def judge(self, call: Call) -> Outcome:
+        """POST /replays: recompute every round; answers with the signed `Verdict`, good or bad."""
+        body: Replay = call.body
+        plan = self._plan(call, body.plan)
+        with call.engine.connect() as connection:
+            filed = trainings.rounds(connection, plan.job)
+        if not filed:
+            raise NotFound("no inputs of this training were filed before its rounds, so there is nothing to hold it against")
+        transcripts = tuple(round_.transcript.digest() for round_ in body.rounds)
+        reason = ""
+        try:
+            self._replay(plan, body, filed)
+        except Unproven as error:
+            reason = str(error)
+        verdict = Verdict(job=plan.job, bank=call.institution.id, transcripts=transcripts, usable=not reason, reason=reason)
+        signed = self._office.sign(verdict)
+
+        def record(connection: Connection) -> None:
+            if trainings.get_verdict(connection, plan.job) is not None:
+                raise Conflict("there is a verdict on this training already; a verdict is given once")
+            trainings.add_verdict(connection, call.institution.id, verdict, signed, call.now)
+            if not verdict.usable:
+                alarms.raise_alarm(
+                    connection,
+                    at=call.now,
+                    kind="replay",
+                    institution=call.institution.id,
+                    about=plan.job,
+                    detail=reason,
+                )
+
+        facts = {"job": plan.job, "usable": verdict.usable, "reason": reason, "verdict": signed.digest()}
+        return Outcome(signed, [LeafDraft("replay.verdict", facts)], record)
+
+    # ------------------------------------------------------------------ what both need
+
+    def _plan(self, call: Call, signed: Signed) -> JobPlan:
+        plan = self._office.node_statement(signed, JobPlan)
+        with call.engine.connect() as connection:
+            project = Projects.get(connection, plan.project).project
+        if project.bank != call.institution.id:
+            raise Forbidden("this training belongs to another bank")
+        if not 1 <= plan.rows <= MOST_ROWS:
+            raise BadMessage(f"a training has 1 to {MOST_ROWS} rows")
+        return plan
+
+    def _open(self, plan: JobPlan, opening: Opening) -> _Opened:
+        """Decode an opening; raises `BadMessage` or `InputsRefused`."""
+        if (opening.job, opening.rows) != (plan.job, plan.rows) or opening.round not in ROUNDS:
+            raise BadMessage(f"the opening is for another job, size or round; rounds are {ROUNDS}")
+        expected = range(1, 2) if opening.round < MOMENTS else range(1, MOST_VECTORS + 1)
+        if len(opening.columns) not in expected or len(opening.seed) != 32:
+            raise BadMessage(f"round {opening.round} takes {expected[0]} to {expected[-1]} vectors, and a seed of 32 bytes")
+        specs = _plan_of(plan, len(opening.columns) - 1).vectors(opening.round)
+        for place, (column, spec) in enumerate(zip(opening.columns, specs, strict=True)):
+            if (column.bound, column.scale) != (spec.bound, spec.scale):
+                raise InputsRefused(f"vector {place} must have bound {spec.bound} and scale {spec.scale}")
+        vectors = tuple(_vector(place, column, plan.rows) for place, column in enumerate(opening.columns))
+        opened = scorecard.Opening(vectors, opening.seed)
+        try:
+            alphas = opened.alphas
+        except InputRefused as error:
+            raise InputsRefused(error.reason) from None
+        commitments = commit_vectors(specs, alphas, opening.seed)
+        infos = tuple(
+            VectorInfo(bound=spec.bound, scale=spec.scale, commitment=commitment, hmac=self._hmac(spec.scale, alpha))
+            for spec, alpha, commitment in zip(specs, alphas, commitments, strict=True)
+        )
+        return _Opened(opened, infos)
+
+    def _hmac(self, scale: int, alpha: NDArray[np.int64]) -> bytes:
+        """The office's name for these exact values: equal for equal vectors, and it says nothing else."""
+        state = hmac.new(self._office.keys.inputs, HMAC_DOMAIN, hashlib.sha256)
+        state.update(scale.to_bytes(8) + alpha.size.to_bytes(8))
+        state.update(np.ascontiguousarray(alpha, dtype="<i8").data)
+        return state.digest()
+
+    # ------------------------------------------------------------------ before a round
+
+    def _check_memory(
+        self, connection: Connection, earlier: Iterable[trainings.FiledRound], new: trainings.FiledRound, now: int
+    ) -> None:
+        """The limits that look back: one plan and one label vector a training, five label vectors a cohort and year."""
+        parties.get_institution(connection, new.bank, lock=True)  # counted one after the other
+        others = list(earlier)
+        if any(other.plan != new.plan for other in others):
+            raise Conflict("this training has begun under another plan")
+        labels, _ = new.vectors[trainings.LABELS]
+        known = trainings.label_hmacs(connection, new.cohort_root, now - YEAR)
+        try:
+            scorecard.check_same_labels([other.vectors[trainings.LABELS][0] for other in others] + [labels])
+            self._limits.check_label_vectors(len(known), labels not in known)
+        except LimitRefused as error:
+            raise OverBudget(error.reason, advice=error.accepted or None) from None
+        except InputRefused as error:
+            raise InputsRefused(error.reason, advice=error.accepted or None) from None
+
+    # ------------------------------------------------------------------ after the rounds
+
+    def _replay(self, plan: JobPlan, body: Replay, filed: Mapping[int, trainings.FiledRound]) -> None:
+        """Raises `Unproven` for what a bank may have got wrong, a `Problem` for what is no replay of this training."""
+        if tuple(round_.opening.round for round_ in body.rounds) != ROUNDS:
+            raise BadMessage(f"a replay has the rounds {ROUNDS}, in this order")
+        shapes = _plan_of(plan, len(body.rounds[-1].opening.columns) - 1)
+        for round_ in body.rounds:
+            number = round_.opening.round
+            transcript = self._evidence(plan, round_)
+            try:
+                opened = self._open(plan, round_.opening)
+            except InputsRefused as error:
+                raise Unproven(error.detail) from None
+            if number not in filed or trainings.pairs(opened.vectors) != filed[number].vectors:
+                raise Unproven(f"the vectors opened for round {number} are not those that were filed before it")
+            if transcript.inputs != filed[number].digest:
+                raise Unproven(f"the node began round {number} on other inputs than the office signed")
+            _recompute(shapes, round_, opened.opening, transcript, self._limits)
+
+    def _evidence(self, plan: JobPlan, round_: ReplayRound) -> RoundTranscript:
+        """The node's word on a round, and that it stands in the node's log; raises `BadSignature` or `BadMessage`."""
+        transcript = self._office.node_statement(round_.transcript, RoundTranscript)
+        if (transcript.job, transcript.round) != (plan.job, round_.opening.round):
+            raise BadMessage("the transcript is of another training or round than the opening")
+        key = self._office.settings.node_log_key
+        if key is None:
+            raise PeerUnavailable("the node's log is not known here", advice="Set XINQIAO_OFFICE_NODE_LOG.")
+        try:
+            verify_receipt(round_.receipt.proof, round_.receipt.entry, [key])
+        except LogError as error:
+            raise BadSignature(f"the receipt of round {transcript.round} does not verify: {error}") from None
+        if _logged_transcript(round_.receipt.entry) != round_.transcript.digest():
+            raise BadMessage(f"the receipt of round {transcript.round} is of another entry than its transcript's")
+        return transcript
+
+
+def _recompute(
+    shapes: Plan, round_: ReplayRound, opening: scorecard.Opening, transcript: RoundTranscript, limits: Limits
+) -> None:
+    """Hold the digests that node and log name against those that the opening gives."""
+    number = round_.opening.round
+    try:
+        shape = shapes.shape(number)
+        seen = (transcript.rows, transcript.columns, transcript.column_scale, transcript.column_bound)
+        if seen != (shape.rows, shape.columns, shape.column_scale, shape.column_bound):
+            raise Unproven(f"round {number} was run in another shape than its plan gives")
+        answer = (
+            unpack(round_.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False),
+            unpack(round_.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False),
+        )
+        record = RoundRecord(
+            session_seed=session_seed(session_of(transcript.job, number), transcript.nonce_node, transcript.nonce_bank),
+            opening=opening,
+            answer=answer,
+            seen=Digests(transcript.product, transcript.answer, transcript.response, transcript.moments),
+        )
+        replay_round(shapes, number, record, limits)
+    except (InputRefused, CryptoError) as error:
+        raise Unproven(str(error)) from None
+
+
+def _plan_of(plan: JobPlan, bank_columns: int) -> Plan:
+    return Plan(plan.rows, tuple(field.bins for field in plan.fields), bank_columns)
+
+
+def _vector(place: int, column: Column, rows: int) -> scorecard.BankVector:
+    codes = unpack(column.codes, "|u1", (rows,), f"the codes of vector {place}")
+    if not 1 <= len(column.levels) <= MOST_LEVELS or not all(level in INT64 for level in column.levels):
+        raise BadMessage(f"vector {place} has 1 to {MOST_LEVELS} levels, each a 64-bit integer")
+    return scorecard.BankVector(codes, np.array(column.levels, dtype=np.int64), column.bound, column.scale)
+
+
+def _logged_transcript(entry: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(entry, type=_Entry).facts.get("transcript", ""))
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        raise BadMessage("the receipt's entry is not one of the node's log") from None
+
+
+class _Entry(msgspec.Struct):
+    facts: dict[str, str | int | bool]

@@ -1,0 +1,41 @@
+"""双授权: what may be asked of a subject needs two consents, one to collect the data and one to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from audit.office.store import consents, parties
+from models.consents import ANY, Consent, ConsentKind
+from models.parties import Institution, InstitutionKind
+from models.problems import NoConsent
+
+SCORE = "score"
+"""The field set of a model's scores: made, not collected, so that only the second consent speaks of it."""
+
+
+class DoubleConsent:
+    """The consents of many subjects towards one bank, read at once. `kind` is that of the second consent."""
+
+    def __init__(self, connection: Connection, subjects: Iterable[str], kind: ConsentKind, bank: Institution, now: int) -> None:
+        subjects = list(subjects)
+        self._collection = consents.standing(connection, subjects, ConsentKind.COLLECTION, now)
+        self._use = consents.standing(connection, subjects, kind, now)
+        self._bureaus = {bureau.id for bureau in parties.institutions(connection, InstitutionKind.BUREAU)}
+        self._bank, self._kind, self._now = bank, kind, now
+
+    def find(self, subject: str, purpose: str, field_sets: tuple[str, ...], until: int) -> tuple[Consent, Consent]:
+        """The collection consent and the second one that cover this until `until`; raises `NoConsent`."""
+        collected = {name for name in field_sets if name != SCORE}
+        collection = next((c for c in self._collection.get(subject, ()) if self._collects(c, collected, until)), None)
+        if collection is None:
+            raise NoConsent("no collection consent of this subject stands for these fields")
+        for use in self._use.get(subject, ()):
+            if use.covers(self._bank, purpose, field_sets, self._now) and until <= use.valid_to:
+                return collection, use
+        raise NoConsent(f"no {self._kind} consent of this subject names this bank, this purpose and these fields until then")
+
+    def _collects(self, consent: Consent, field_sets: set[str], until: int) -> bool:
+        recipient = consent.recipient in self._bureaus or consent.names(self._bank)
+        return recipient and until <= consent.valid_to and (ANY in consent.field_sets or field_sets <= set(consent.field_sets))

@@ -1,0 +1,106 @@
+"""Consents and objections."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+
+from audit.office.tables import consent, objection
+from models.consents import Consent, ConsentKind, ModellingConsent, Objection
+from models.wire import decode, encode
+
+CHUNK = 500
+"""Values in one IN list; databases bound the number of a statement's parameters."""
+
+
+def chunks(values: Iterable[str]) -> Iterator[Sequence[str]]:
+    """The values in lists of at most `CHUNK`."""
+    whole = list(values)
+    return (whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK))
+
+
+def add(connection: Connection, consents: Iterable[Consent], filed_by: str, now: int) -> None:
+    """Store new consents; IntegrityError where an id is taken."""
+    rows = [
+        {
+            "id": new.id,
+            "subject": new.subject,
+            "kind": str(new.kind),
+            "valid_from": new.valid_from,
+            "valid_to": new.valid_to,
+            "document": encode(new),
+            "filed_by": filed_by,
+            "filed_at": now,
+        }
+        for new in consents
+    ]
+    connection.execute(insert(consent), rows)
+
+
+def any_known(connection: Connection, ids: Iterable[str]) -> bool:
+    """Whether one of these ids is taken."""
+    queries = (select(consent.c.id).where(consent.c.id.in_(chunk)).limit(1) for chunk in chunks(ids))
+    return any(connection.execute(query).first() is not None for query in queries)
+
+
+def revoke(connection: Connection, consent_id: str, now: int) -> bool:
+    """Revoke a consent that stands; False where there is none to revoke."""
+    standing = and_(consent.c.id == consent_id, consent.c.revoked_at.is_(None))
+    return connection.execute(update(consent).where(standing).values(revoked_at=now)).rowcount == 1
+
+
+def standing(connection: Connection, subjects: Iterable[str], kind: ConsentKind, now: int) -> dict[str, list[Consent]]:
+    """The consents of a kind that stand at `now`, by subject; subjects without one are absent."""
+    found: defaultdict[str, list[Consent]] = defaultdict(list)
+    for chunk in chunks(dict.fromkeys(subjects)):
+        query = select(consent.c.subject, consent.c.document)
+        query = query.where(consent.c.subject.in_(chunk), _stands(kind, now)).order_by(consent.c.id)
+        for subject, document in connection.execute(query):
+            found[subject].append(decode(bytes(document), Consent))
+    return dict(found)
+
+
+def count_unrevoked(connection: Connection, ids: Iterable[str]) -> int:
+    """How many of these (distinct) consents are not revoked."""
+    total = 0
+    for chunk in chunks(ids):
+        query = select(func.count()).select_from(consent).where(consent.c.id.in_(chunk), consent.c.revoked_at.is_(None))
+        total += connection.execute(query).scalar_one()
+    return total
+
+
+def collection_subjects(connection: Connection, now: int) -> tuple[str, ...]:
+    """The subjects whose collection consent stands, sorted."""
+    query = select(consent.c.subject).where(_stands(ConsentKind.COLLECTION, now)).distinct().order_by(consent.c.subject)
+    return tuple(connection.execute(query).scalars())
+
+
+def modelling(connection: Connection, now: int) -> tuple[ModellingConsent, ...]:
+    """The modelling consents that stand, by subject."""
+    query = select(consent.c.document).where(_stands(ConsentKind.MODELLING, now)).order_by(consent.c.subject, consent.c.id)
+    consents = (decode(bytes(document), Consent) for document in connection.execute(query).scalars())
+    return tuple(
+        ModellingConsent(subject=c.subject, recipient=c.recipient, valid_from=c.valid_from, valid_to=c.valid_to)
+        for c in consents
+    )
+
+
+def set_objection(connection: Connection, new: Objection, now: int) -> None:
+    """Open a dispute, or settle it; doing so twice changes nothing."""
+    connection.execute(delete(objection).where(objection.c.subject == new.subject, objection.c.field == new.field))
+    if new.open:
+        connection.execute(insert(objection).values(subject=new.subject, field=new.field, filed_at=now))
+
+
+def objections(connection: Connection) -> tuple[Objection, ...]:
+    """The open disputes."""
+    query = select(objection.c.subject, objection.c.field).order_by(objection.c.subject, objection.c.field)
+    return tuple(Objection(subject=subject, field=field, open=True) for subject, field in connection.execute(query))
+
+
+def _stands(kind: ConsentKind, now: int) -> ColumnElement[bool]:
+    return and_(
+        consent.c.kind == str(kind), consent.c.valid_from <= now, consent.c.valid_to > now, consent.c.revoked_at.is_(None)
+    )

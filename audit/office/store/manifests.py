@@ -1,0 +1,37 @@
+"""Sealed manifests: one for each table and epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from audit.office.tables import manifest
+from models.tables import Manifest
+from models.wire import Signed, decode, encode
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A sealed manifest: `statement` as the node signed it, its hex `digest`, and what it says."""
+
+    statement: Signed
+    digest: str
+    manifest: Manifest
+
+
+def get(connection: Connection, table: str, epoch: int) -> Sealed | None:
+    """The sealed manifest of a table and epoch, or None."""
+    query = select(manifest.c.document, manifest.c.digest).where(manifest.c.table_name == table, manifest.c.epoch == epoch)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    statement = decode(bytes(row.document), Signed)
+    return Sealed(statement, row.digest, decode(statement.payload, Manifest))
+
+
+def add(connection: Connection, sealed: Sealed, now: int) -> None:
+    """Store a sealed manifest; IntegrityError where the table and epoch have one."""
+    new = sealed.manifest
+    row = {"table_name": new.table, "epoch": new.epoch, "digest": sealed.digest, "document": encode(sealed.statement)}
+    connection.execute(insert(manifest).values(**row, sealed_at=now))

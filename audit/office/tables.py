@@ -1,0 +1,223 @@
+"""The office's tables. Times are POSIX seconds; `document` columns hold the MessagePack bytes of a wire message.
+
+================  ================================================================================================
+directory         ``office_institution``, ``office_person``, ``office_counter`` (the directory's version)
+consents          ``office_consent``, ``office_objection``
+work              ``office_project``, ``office_model``, ``office_manifest``, ``office_alignment``
+accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``
+joint trainings   ``office_round`` and ``office_vector`` (commitments and HMACs, never values), ``office_verdict``
+================  ================================================================================================
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+from audit.log.tables import log_tables
+from audit.service.tables import add_gate_tables
+from audit.witness.store import witness_tables
+
+# Constraints have names, so that a migration can speak of them.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+add_gate_tables(metadata)
+log = log_tables(metadata)
+witness = witness_tables(metadata)
+
+Id = String(128)
+Word = String(32)
+# SQLite numbers rows by itself only in an INTEGER primary key.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+counter = Table(
+    "office_counter",
+    metadata,
+    Column("name", Word, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+institution = Table(
+    "office_institution",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("licence", String(64), nullable=False),
+    Column("contact", String(200), nullable=False),
+    Column("bank_class", Word, nullable=False),
+    Column("declared_customers", BigInteger, nullable=False),
+    Column("second_approval", Integer, nullable=False),
+    Column("suspended", Integer, nullable=False),
+)
+
+person = Table(
+    "office_person",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("institution", Id, ForeignKey("office_institution.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("role", Word, nullable=False),
+    Column("key", LargeBinary(32), nullable=False, unique=True),
+    Column("suspended", Integer, nullable=False),
+)
+
+consent = Table(
+    "office_consent",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", Id, nullable=False, index=True),
+    Column("kind", Word, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("filed_by", Id, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+objection = Table(
+    "office_objection",
+    metadata,
+    Column("subject", Id, primary_key=True),
+    Column("field", String(64), primary_key=True),
+    Column("filed_at", BigInteger, nullable=False),
+)
+
+project = Table(
+    "office_project",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("bank", Id, ForeignKey("office_institution.id"), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approval", LargeBinary),
+    Column("checks_left", BigInteger, nullable=False),
+    Column("suspended", Integer, nullable=False),
+)
+
+model = Table(
+    "office_model",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("bank", Id, ForeignKey("office_institution.id"), nullable=False),
+    Column("project", Id, ForeignKey("office_project.id"), nullable=False),
+    Column("card", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("registered_by", Id, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approval", LargeBinary),
+)
+
+manifest = Table(
+    "office_manifest",
+    metadata,
+    Column("table_name", Id, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("sealed_at", BigInteger, nullable=False),
+)
+
+ticket = Table(
+    "office_ticket",
+    metadata,
+    Column("element", LargeBinary(32), primary_key=True),
+    Column("subject", Id, nullable=False, index=True),
+    Column("project", Id, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("proof", LargeBinary(64), nullable=False),
+    Column("query_consent", Id, nullable=False),
+    Column("collection_consent", Id, nullable=False),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("approval", LargeBinary),
+    Column("issued_at", BigInteger, nullable=False),
+)
+
+access = Table(
+    "office_access",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("subject", Id, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("bank", Id, nullable=False),
+    Column("officer", Id, nullable=False),
+    Column("purpose", Word, nullable=False),
+    Column("table_name", Id, nullable=False),
+    Column("outcome", Word, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+)
+
+alignment = Table(
+    "office_alignment",
+    metadata,
+    Column("root", LargeBinary(32), primary_key=True),
+    Column("project", Id, ForeignKey("office_project.id"), nullable=False),
+    Column("bank", Id, nullable=False),
+    Column("modeller", Id, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+)
+
+aligned_subject = Table(
+    "office_aligned_subject",
+    metadata,
+    Column("bank", Id, primary_key=True),
+    Column("subject", Id, primary_key=True),
+    Column("last_filed_at", BigInteger, nullable=False),
+)
+
+round_ = Table(
+    "office_round",
+    metadata,
+    Column("job", Id, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("bank", Id, nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+)
+
+vector = Table(
+    "office_vector",
+    metadata,
+    Column("job", Id, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("cohort_root", LargeBinary(32), nullable=False),
+    Column("hmac", LargeBinary(32), nullable=False),
+    Column("commitment", LargeBinary(32), nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
+    Index("ix_office_vector_labels", "cohort_root", "place"),
+)
+
+verdict = Table(
+    "office_verdict",
+    metadata,
+    Column("job", Id, primary_key=True),
+    Column("bank", Id, nullable=False),
+    Column("usable", Integer, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("given_at", BigInteger, nullable=False),
+)
+
+alarm = Table(
+    "office_alarm",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("institution", Id, nullable=False),
+    Column("about", String(200), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("evidence", LargeBinary),
+)
