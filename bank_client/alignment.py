@@ -1,0 +1,238 @@
+"""Alignment at the bank: from its own customers' ids to the rows that both sides know.
+
+::
+
+    ids ─> canonical ─> P, r, B = r·P, proof ─> office: consents, Signed(root of accepted B)      (file)
+        accepted B ─> node: k·B with a DLEQ proof each ─> y ─> tag                                (evaluate)
+        published SHA-256(tag) of the node's eligible subjects ─> the tags that both know         (published)
+        tags, ascending ─> node: cohort                                                           (match)
+
+The cohort's rows stand in ascending order of their tags. A tag is pseudorandom, so this order says nothing to the
+office, which knows the order in which ids were filed and must not be able to join the replayed labels on it; and the
+same customers give the same cohort again. See `models.alignment` for the whole diagram and the leakage statement.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audit.verifier.merkle import leaf_hash, root_of
+from bank_client.session import Bank
+from crypto import cells
+from crypto.group import map_threads
+from crypto.request_proof import prove
+from crypto.voprf import Blinded, VoprfClient, blind
+from models import wire
+from models.alignment import (
+    AlignmentContext,
+    AlignmentEvaluated,
+    AlignmentFiled,
+    AlignmentStatement,
+    Cohort,
+    EvaluateAlignment,
+    FileAlignment,
+    MatchTags,
+    Published,
+    tag_context,
+)
+from models.logged import Empty
+from models.problems import BadMessage, CohortRefused, NoConsent, NotApproved, Unusable
+from models.projects import ProjectOpened, ProjectStatus
+from models.wire import Signed
+
+CHUNK = 20_000  # subjects a request: 3 MB of body, and short enough to be repeated
+LIFETIME = 6 * 3600
+NONCE_BYTES = 16
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, of) as the work goes on."""
+
+
+def silent(_what: str, _done: int, _of: int) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True)
+class AlignedCohort:
+    """The rows that both sides know. `subjects` are canonical ids in row order; only the two sides know this order.
+
+    `asked` counts the ids given, `refused` the office's reasons by count, `unknown` the accepted ids that the node does
+    not serve for this project.
+    """
+
+    project: str
+    id: str
+    root: bytes
+    subjects: tuple[str, ...] = field(repr=False)
+    asked: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    unknown: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.subjects)
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON, mode 0600: the file holds customers' ids."""
+        values = {**self.__dict__, "root": self.root.hex(), "subjects": list(self.subjects)}
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(values, file, ensure_ascii=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> AlignedCohort:
+        """Read what `save` wrote."""
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        return cls(**{**values, "root": bytes.fromhex(values["root"]), "subjects": tuple(values["subjects"])})
+
+
+def open_project(bank: Bank, project: str) -> ProjectOpened:
+    """Hand the office's approval to the node; doing it again changes nothing.
+
+    Raises:
+        NotApproved: the office has not approved the project (yet).
+    """
+    status = bank.office.get(f"/projects/{project}", ProjectStatus)
+    if status.approval is None:
+        because = f": {status.reason}" if status.reason else ""
+        raise NotApproved(f"the project {project} is {status.state} at the credit office{because}")
+    return bank.node.logged("/projects", status.approval, ProjectOpened).answer
+
+
+def align(bank: Bank, project: str, ids: Sequence[object], *, progress: Progress = silent) -> AlignedCohort:
+    """Align customers with the node.
+
+    Args:
+        bank: the modeller's session.
+        project: id of an approved joint project.
+        ids: of the bank's customers, each once, in any spelling that `models.identity` takes.
+
+    Raises:
+        NoConsent: the office accepted none of them.
+        CohortRefused: too few rows, or too like an earlier cohort.
+        Damaged: the node's answers do not verify; the evidence was reported.
+    """
+    subjects = _canonical(bank, ids)
+    with bank.phase("align"):
+        open_project(bank, project)
+        run = _Alignment(bank, project)
+        for start in range(0, len(subjects), CHUNK):
+            chunk = subjects[start : start + CHUNK]
+            run.add(chunk)
+            progress("align", start + len(chunk), len(subjects))
+        if not run.tags:
+            raise NoConsent(f"the office accepted none of {len(subjects)} ids: {_reasons(run.refused)}")
+        cohort, rows = run.match()
+    unknown = len(run.tags) - len(rows)
+    return AlignedCohort(project, cohort.id, cohort.root, rows, len(subjects), dict(run.refused), unknown)
+
+
+def _canonical(bank: Bank, ids: Sequence[object]) -> list[str]:
+    subjects = [bank.canonical(subject) for subject in ids]
+    if len(set(subjects)) != len(subjects):
+        raise ValueError(f"{len(subjects) - len(set(subjects))} ids stand more than once; give each customer one row")
+    if not subjects:
+        raise ValueError("there are no ids to align")
+    return subjects
+
+
+class _Alignment:
+    """One alignment as it goes: `tags` of the subjects evaluated so far, `refused` reasons by count."""
+
+    def __init__(self, bank: Bank, project: str) -> None:
+        self.tags: dict[bytes, str] = {}
+        self.refused: Counter[str] = Counter()
+        self._bank = bank
+        self._project = project
+        self._public_key = b""
+
+    def add(self, subjects: list[str]) -> None:
+        """File and evaluate so many subjects; the office may accept none of them."""
+        try:
+            statement, accepted = self.file(subjects)
+        except Unusable as problem:
+            self.refused[problem.detail] += len(subjects)
+        else:
+            self.evaluate(statement, accepted)
+
+    def file(self, subjects: list[str]) -> tuple[Signed, list[tuple[str, Blinded]]]:
+        """Blind, prove and file with the office: its statement, and the accepted subjects in the order filed."""
+        context = AlignmentContext(
+            bank=self._bank.config.institution,
+            modeller=self._bank.config.person,
+            project=self._project,
+            expires=int(time.time()) + LIFETIME,
+            nonce=secrets.token_bytes(NONCE_BYTES),
+        )
+        binding = context.binding()
+
+        def blind_and_prove(subject: str) -> tuple[Blinded, bytes]:
+            blinded = blind(subject.encode())
+            return blinded, prove(subject.encode(), blinded.blind, blinded.element, binding)
+
+        made = map_threads(blind_and_prove, subjects)
+        request = FileAlignment(
+            context=context,
+            subjects=tuple(subjects),
+            elements=b"".join(blinded.element for blinded, _ in made),
+            proofs=b"".join(proof for _, proof in made),
+        )
+        filed = self._bank.office.logged("/alignments", request, AlignmentFiled).answer
+        if len(filed.accepted) != len(subjects) or not set(filed.accepted) <= {0, 1}:
+            raise BadMessage("the office's answer does not say yes or no to each filed subject")
+        self.refused.update(filed.refused)
+        accepted = [(s, b) for s, (b, _), yes in zip(subjects, made, filed.accepted, strict=True) if yes]
+        return filed.statement, accepted
+
+    def evaluate(self, signed: Signed, accepted: list[tuple[str, Blinded]]) -> None:
+        """Have the node evaluate the accepted elements, verify every proof, and derive the tags."""
+        bank, project = self._bank, self._project
+        elements = [blinded.element for _, blinded in accepted]
+        statement = bank.from_office(signed, AlignmentStatement)
+        expected = (project, bank.config.institution, root_of(map(leaf_hash, elements)), len(elements))
+        if (statement.project, statement.bank, statement.root, statement.count) != expected:
+            detail = "the office signed other elements than it accepted"
+            bank.damaged("alignment statement", detail, artefacts=(signed.payload,))
+        request = EvaluateAlignment(statement=signed, elements=b"".join(elements))
+        answer = bank.node.logged(f"/projects/{project}/alignment/evaluate", request, AlignmentEvaluated).answer
+        if self._public_key not in (b"", answer.public_key):
+            # A key for each group of customers would sort them by group when their tags come back.
+            keys = (self._public_key, answer.public_key)
+            bank.damaged("alignment key", "the node changed its key within one project", artefacts=keys)
+        self._public_key = answer.public_key
+        evaluated, proofs = wire.split(answer.evaluated, 32, "evaluations"), wire.split(answer.proofs, 64, "proofs")
+        try:
+            outputs = VoprfClient(answer.public_key).finalize_many(
+                [subject.encode() for subject, _ in accepted],
+                [blinded for _, blinded in accepted],
+                list(zip(evaluated, proofs, strict=True)),
+            )
+        except ValueError as error:  # CryptoError among them
+            bank.damaged("alignment evaluation", str(error), artefacts=(wire.encode(answer), request.elements))
+        context = tag_context(project)
+        self.tags |= {cells.derive(y, context)[0]: subject for y, (subject, _) in zip(outputs, accepted, strict=True)}
+
+    def match(self) -> tuple[Cohort, tuple[str, ...]]:
+        """Find the tags that the node published, and agree on them as a cohort."""
+        bank, path = self._bank, f"/projects/{self._project}/alignment"
+        answer = bank.node.logged(f"{path}/published", Empty(), Published).answer
+        published = set(wire.split(answer.hashes, 32, "published hashes"))
+        rows = sorted(tag for tag in self.tags if cells.published(tag) in published)
+        if not rows:
+            raise CohortRefused("the node serves none of these customers for this project")
+        cohort = bank.node.logged(f"{path}/match", MatchTags(tags=b"".join(rows)), Cohort).answer
+        if (cohort.project, cohort.rows, cohort.root) != (self._project, len(rows), root_of(map(leaf_hash, rows))):
+            bank.damaged("cohort", "the node agreed on other rows than the bank returned", artefacts=(wire.encode(cohort),))
+        return cohort, tuple(self.tags[tag] for tag in rows)
+
+
+def _reasons(refused: Counter[str]) -> str:
+    return ", ".join(f"{count} × {reason}" for reason, count in refused.most_common()) or "no reason was given"

@@ -1,0 +1,170 @@
+"""The bank's settings: one TOML file that names the two services and the person who works with them.
+
+::
+
+    institution = "bank-a"
+    person = "bank-a/liu"            # who signs; one person, one role
+    key_file = "liu.key"             # 32 bytes, mode 0600, made by `xinqiao bank keygen`
+    identity = "national"            # or "opaque", for data without national codes
+    data_dir = "bank-data"           # hints of tables, evidence, receipts
+
+    [office]
+    url = "http://127.0.0.1:8700"
+    statement_key = "…"              # base64 of the 32 bytes that verify what the office says
+    log_key = "…"                    # verifier key (vkey) of its log
+    witness_key = "…"                # verifier key with which it cosigns the node's log
+
+    [node]
+    url = "http://127.0.0.1:8701"
+    log_key = "…"
+    witness_key = "…"                # with which the node cosigns the office's log
+
+The node's statement key is not set here: it stands in the directory that the office signs. Paths are relative to the
+file. An unknown key stops the start.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from audit.verifier.errors import FormatError
+from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
+from models.identity import IdentityError, canonical_id, parse_id
+
+KEY_BYTES = 32
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used; the message names the key and what to do."""
+
+
+class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the node is, and the keys of its log."""
+
+    url: str
+    log_key: str
+    witness_key: str = ""
+
+
+class OfficeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the office is, and the keys that verify its word."""
+
+    url: str
+    statement_key: str
+    log_key: str
+    witness_key: str
+
+
+class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one person at one bank. Checked when made: raises `ConfigError`."""
+
+    institution: str
+    person: str
+    key_file: Path
+    office: OfficeSection
+    node: NodeSection
+    identity: Literal["national", "opaque"] = "national"
+    data_dir: Path = Path("bank-data")
+
+    def __post_init__(self) -> None:
+        """Check what the types do not say."""
+        if not self.person.startswith(f"{self.institution}/"):
+            raise ConfigError(f"person must be written as {self.institution}/NAME: a person acts for their own institution")
+        for section, settings in (("office", self.office), ("node", self.node)):
+            if not settings.url.startswith(("http://", "https://")):
+                raise ConfigError(f"{section}.url must begin with http:// or https://")
+            _verifier_key(f"{section}.log_key", settings.log_key, ED25519)
+            if settings.witness_key:
+                _verifier_key(f"{section}.witness_key", settings.witness_key, COSIGNATURE_V1)
+        if not self.office.witness_key:
+            raise ConfigError("office.witness_key is missing: without it no receipt of the node can be checked")
+        self.office_statement_key()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> BankConfig:
+        """Read a TOML file; raises `ConfigError` naming the key that does not fit."""
+        file = Path(path)
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"there is no settings file {file}; name one with --config or XINQIAO_BANK_CONFIG") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file.name} is not TOML: {error}") from None
+        for key, default in (("key_file", None), ("data_dir", "bank-data")):
+            value = values.get(key, default)
+            if isinstance(value, str):
+                values[key] = file.resolve().parent / value
+        try:
+            return msgspec.convert(values, cls, dec_hook=_path)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{file.name}: {error}") from None
+
+    def office_statement_key(self) -> Ed25519PublicKey:
+        """The key that verifies the office's statements."""
+        try:
+            return Ed25519PublicKey.from_public_bytes(base64.b64decode(self.office.statement_key, validate=True))
+        except (ValueError, binascii.Error):
+            raise ConfigError("office.statement_key must be base64 of 32 bytes; ask the office for it") from None
+
+    def log_key(self, service: Literal["node", "office"]) -> VerifierKey:
+        """The key of a service's log."""
+        return VerifierKey.parse(self.node.log_key if service == "node" else self.office.log_key)
+
+    def witness_keys(self, service: Literal["node", "office"]) -> tuple[VerifierKey, ...]:
+        """Who cosigns a service's log: the other one."""
+        vkey = self.office.witness_key if service == "node" else self.node.witness_key
+        return (VerifierKey.parse(vkey),) if vkey else ()
+
+    def load_key(self) -> Ed25519PrivateKey:
+        """The person's signing key; raises `ConfigError` where the file is missing, open to others or of another size."""
+        try:
+            mode, value = self.key_file.stat().st_mode, self.key_file.read_bytes()
+        except FileNotFoundError:
+            raise ConfigError(f"there is no key file {self.key_file}; make one with `xinqiao bank keygen`") from None
+        if mode & 0o077:
+            raise ConfigError(f"others may read {self.key_file}: have a new key enrolled and set the file's mode to 0600")
+        if len(value) != KEY_BYTES:
+            raise ConfigError(f"{self.key_file} does not hold a key of {KEY_BYTES} bytes")
+        return Ed25519PrivateKey.from_private_bytes(value)
+
+    def canonical(self, subject: str) -> str:
+        """A subject's canonical identity; raises `ConfigError` without showing the value."""
+        try:
+            if self.identity == "opaque":
+                return canonical_id("opaque", subject.removeprefix("opaque:"))
+            return parse_id(subject)
+        except IdentityError as error:
+            raise ConfigError(f"an id is not valid: {error}") from None
+
+
+def make_key(path: Path) -> bytes:
+    """Write a fresh signing key (mode 0600) and return its public half, 32 bytes; FileExistsError where there is one."""
+    key = Ed25519PrivateKey.generate()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes_raw())
+        file.flush()
+        os.fsync(file.fileno())
+    return key.public_key().public_bytes_raw()
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError
+
+
+def _verifier_key(name: str, vkey: str, algorithm: int) -> None:
+    try:
+        if VerifierKey.parse(vkey).algorithm != algorithm:
+            raise ConfigError(f"{name}: a log's verifier key has type 0x01 and a witness's type 0x04; two were mixed up")
+    except FormatError as error:
+        raise ConfigError(f"{name}: {error}") from None

@@ -1,0 +1,228 @@
+"""One joint training over the wire: `models.scorecard.BankTraining` driven against node and office.
+
+The message diagram is in `models.training`. Nothing that the bank sends can be taken back, so everything it receives is
+compared with what it knows before the next message leaves: the plan with the cohort, the office's word with the own
+commitments, the node's signed transcript with the own digests.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bank_client.alignment import AlignedCohort, Progress, silent
+from bank_client.session import Bank
+from crypto.lwe_params import PRODUCT
+from crypto.xof import session_seed
+from models import wire
+from models.http_client import Reply
+from models.problems import InputsRefused, PeerUnavailable, TrainingRefused
+from models.scorecard import limits as rules
+from models.scorecard.bank import BankColumn, BankTraining
+from models.scorecard.inputs import Opening as BankOpening
+from models.scorecard.limits import Limits
+from models.scorecard.rounds import ROUNDS, Plan, digests_of
+from models.training import (
+    Column,
+    Figures,
+    FileInputs,
+    JobPlan,
+    Opening,
+    OpenJob,
+    OpenRound,
+    ProductAnswer,
+    ProductRequest,
+    Replay,
+    ReplayRound,
+    RoundAnswer,
+    RoundClosed,
+    RoundInputs,
+    RoundOpened,
+    RoundTranscript,
+    Verdict,
+    session_of,
+)
+from models.wire import Signed
+
+M = TypeVar("M", bound=wire.Message)
+NONCE_BYTES = 32
+_STEPS = 2 * len(ROUNDS) + 3
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A proven training: the node's plan and the figures that name no row."""
+
+    plan: JobPlan
+    figures: Figures = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Played:
+    """A round as it went, for the replay."""
+
+    opening: Opening = field(repr=False)
+    answer: ProductAnswer = field(repr=False)
+    closed: Reply[RoundClosed] = field(repr=False)
+
+
+class JointTraining:
+    """One training; `run` once.
+
+    Args:
+        bank: the modeller's session.
+        cohort: aligned for the project.
+        labels: uint8[N], 0 or 1, in the cohort's order.
+        columns: the bank's own, in the same order.
+        max_bins: of a column on either side.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        cohort: AlignedCohort,
+        labels: NDArray[np.uint8],
+        columns: Sequence[BankColumn],
+        *,
+        max_bins: int = 20,
+        progress: Progress = silent,
+    ) -> None:
+        self._bank = bank
+        self._cohort = cohort
+        self._labels = labels
+        self._columns = columns
+        self._limits = replace(Limits(), levels=max_bins)
+        self._progress = progress
+        self._done = 0
+
+    def run(self) -> Trained:
+        """Open a job, play both rounds, have the office replay them, and get the figures.
+
+        Raises:
+            TrainingRefused: a limit does not allow it.
+            InputsRefused: the office found the inputs malformed; it names which.
+            PeerUnavailable: node or office went away; the cohort stays good for a new training.
+            Damaged: what was received does not match what was signed.
+        """
+        try:
+            return self._run()
+        except PeerUnavailable as problem:
+            raise PeerUnavailable(
+                f"the training stopped: {problem.detail}",
+                advice="Nothing was released. Call fit again when the service is back: it starts a new training on the same "
+                "aligned cohort.",
+            ) from None
+        except rules.OutOfOrder:
+            raise
+        except rules.Refused as refused:
+            raise TrainingRefused(refused.reason, advice=refused.accepted or None) from None
+
+    def _run(self) -> Trained:
+        signed_plan, plan = self._open()
+        shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns))
+        training = BankTraining(shape, self._labels, self._columns, self._limits)
+        played = [self._play(signed_plan, plan, training, round_) for round_ in ROUNDS]
+        rounds = tuple(
+            ReplayRound(
+                opening=one.opening,
+                h=one.answer.h,
+                c=one.answer.c,
+                transcript=one.closed.answer.transcript,
+                receipt=self._bank.receipt(self._bank.node, one.closed.leaves[0]),
+            )
+            for one in played
+        )
+        self._step("receipts")
+        signed = self._bank.office.logged("/replays", Replay(plan=signed_plan, rounds=rounds), Signed).answer
+        self._step("replay at the office")
+        verdict = self._bank.from_office(signed, Verdict)
+        expected = (plan.job, self._bank.config.institution, tuple(one.transcript.digest() for one in rounds))
+        if (verdict.job, verdict.bank, verdict.transcripts) != expected:
+            self._damaged("verdict", "the office's verdict is on another training", signed)
+        try:
+            # A bad verdict is handed over as well: the node closes the job, and answers what it answers to any bad one.
+            figures = self._bank.node.logged(f"/jobs/{plan.job}/verdict", signed, Figures).answer
+        except InputsRefused:
+            if verdict.usable:
+                raise
+            raise InputsRefused(verdict.reason) from None
+        self._step("figures")
+        return Trained(plan, figures)
+
+    def _open(self) -> tuple[Signed, JobPlan]:
+        request = OpenJob(
+            project=self._cohort.project,
+            cohort=self._cohort.id,
+            bank_columns=len(self._columns),
+            max_bins=self._limits.levels,
+        )
+        signed = self._bank.node.logged("/jobs", request, Signed).answer
+        plan = self._bank.from_node(signed, JobPlan)
+        if (plan.project, plan.rows, plan.cohort_root) != (self._cohort.project, self._cohort.rows, self._cohort.root):
+            self._damaged("plan", "the node planned another cohort than the one that was agreed", signed)
+        return signed, plan
+
+    def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> _Played:
+        node, path = self._bank.node, f"/jobs/{plan.job}/rounds/{round_}"
+        opening = wire_opening(plan.job, round_, plan.rows, training.opening(round_))
+        # (1) the office's word on the inputs, before the node's nonce is known
+        inputs = self._file_inputs(signed_plan, plan, opening, training.opening(round_).commitments())
+        # (2) both nonces
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        opened = node.logged(f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened).answer
+        training.open_round(session_seed(session_of(plan.job, round_), opened.nonce, nonce))
+        # (3) b, p → h, c
+        b, p = training.encrypt()
+        answer = node.logged(f"{path}/product", ProductRequest(b=wire.pack(b), p=wire.pack(p)), ProductAnswer).answer
+        self._step(f"round {round_}: product")
+        shape = training.plan.shape(round_)
+        h = wire.unpack(answer.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False)
+        c = wire.unpack(answer.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False)
+        # (4) w and the own moments → the node's signed transcript
+        w, moments = training.answer(h, c)
+        closed = node.logged(f"{path}/answer", RoundAnswer(w=wire.pack(w), moments=wire.pack(moments)), RoundClosed)
+        transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)
+        own = digests_of((b, p), (h, c), w, moments)
+        said = (transcript.product, transcript.answer, transcript.response, transcript.moments)
+        known = (transcript.job, transcript.round, transcript.nonce_node, transcript.nonce_bank, transcript.inputs)
+        if said != (own.product, own.answer, own.response, own.moments) or known != (
+            plan.job, round_, opened.nonce, nonce, inputs.digest(),
+        ):  # fmt: skip
+            self._damaged("transcript", "the node signed another round than the one that was played", closed.answer.transcript)
+        self._step(f"round {round_}: answer")
+        return _Played(opening, answer, closed)
+
+    def _file_inputs(self, signed_plan: Signed, plan: JobPlan, opening: Opening, commitments: Sequence[bytes]) -> Signed:
+        request = FileInputs(plan=signed_plan, opening=opening)
+        signed = self._bank.office.logged("/replays/inputs", request, Signed).answer
+        inputs = self._bank.from_office(signed, RoundInputs)
+        said = (inputs.job, inputs.round, inputs.rows, inputs.plan, tuple(entry.commitment for entry in inputs.vectors))
+        if said != (plan.job, opening.round, plan.rows, signed_plan.digest(), tuple(commitments)):
+            self._damaged("inputs", "the office signed other inputs than the ones it was shown", signed)
+        return signed
+
+    def _damaged(self, what: str, detail: str, signed: Signed) -> None:
+        self._bank.damaged(what, detail, artefacts=(wire.encode(signed),))
+
+    def _step(self, what: str) -> None:
+        self._done += 1
+        self._progress(what, self._done, _STEPS)
+
+
+def wire_opening(job: str, round_: int, rows: int, opening: BankOpening) -> Opening:
+    """A round's opening as the office is sent it."""
+    columns = tuple(
+        Column(
+            codes=vector.codes.tobytes(),
+            levels=tuple(int(level) for level in vector.levels),
+            bound=vector.bound,
+            scale=vector.scale,
+        )
+        for vector in opening.vectors
+    )
+    return Opening(job=job, round=round_, rows=rows, columns=columns, seed=opening.seed)

@@ -1,0 +1,261 @@
+"""One person's session with node and office: everything they say is verified here before the rest of the SDK sees it.
+
+- a statement counts only under its signer's key: the office's from the settings, the node's from the signed directory
+- an answer that must be in a log counts only with that log's signed promise for each of its leaves
+- a receipt counts only with the checkpoint cosigned by the other service
+- what does not match what was signed is kept on disk and reported to the office, and then raised as `Damaged`
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NoReturn, Self, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from audit.verifier.errors import LogError, SignatureError
+from audit.verifier.merkle import leaf_hash
+from audit.verifier.note import VerifierKey
+from audit.verifier.promise import open_promise
+from audit.verifier.proof import Receipt as LogReceipt
+from bank_client.config import BankConfig
+from models import wire
+from models.http_client import Reply, SignedClient
+from models.logged import Empty, LeafRef
+from models.parties import Directory, Institution, Person, Role
+from models.problems import BadSignature, Damaged, Forbidden, NotFound, PeerUnavailable, Problem, Unavailable
+from models.tables import Evidence
+from models.training import Receipt
+from models.wire import Signed
+
+M = TypeVar("M", bound=wire.Message)
+Service = Literal["node", "office"]
+RECEIPT_SECONDS = 60.0
+_POLL_SECONDS = 0.25
+
+
+@dataclass
+class Phase:
+    """What one part of the work took: seconds, and bytes of bodies to and from both services."""
+
+    seconds: float = 0.0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+class Peer:
+    """One service as this person sees it."""
+
+    def __init__(self, name: Service, client: SignedClient, log_key: VerifierKey, witnesses: tuple[VerifierKey, ...]) -> None:
+        self.name: Service = name
+        self.client = client
+        self.log_key = log_key
+        self.witnesses = witnesses
+
+    def __repr__(self) -> str:
+        return f"Peer({self.name!r}, {self.client.base_url!r})"
+
+    def logged(self, path: str, message: wire.Message, answer: type[M], *, key: str | None = None) -> Reply[M]:
+        """POST to an endpoint that leaves leaves; each one's promise is verified.
+
+        Raises:
+            Problem: what the service refused with.
+            Damaged: a promise is not the log's, or stands for another leaf.
+        """
+        reply = self.client.logged(path, message, answer, key=key)
+        if not reply.leaves:
+            raise Damaged(f"the {self.name} answered without a leaf in its log")
+        for leaf in reply.leaves:
+            self._verify_promise(leaf)
+        return reply
+
+    def post(self, path: str, message: wire.Message, answer: type[M]) -> M:
+        """POST to an endpoint without a leaf."""
+        return self.client.post(path, message, answer)
+
+    def get(self, path: str, answer: type[M]) -> M:
+        """GET a message."""
+        return self.client.get(path, answer)
+
+    def verify_receipt(self, leaf: LeafRef, receipt: Receipt) -> None:
+        """Check that a receipt is for this leaf and leads to a checkpoint that the witnesses have cosigned.
+
+        Raises:
+            SignatureError: not (yet) cosigned.
+            LogError: anything else that is wrong with it.
+        """
+        parsed = LogReceipt.parse(receipt.proof)
+        if (receipt.index, parsed.index) != (leaf.index, leaf.index) or leaf_hash(receipt.entry) != leaf.leaf_hash:
+            raise LogError("the receipt is for another leaf than the promised one")
+        parsed.verify(receipt.entry, [self.log_key], self.witnesses, quorum=len(self.witnesses))
+
+    def _verify_promise(self, leaf: LeafRef) -> None:
+        try:
+            promise = open_promise(leaf.promise, [self.log_key])
+        except LogError as error:
+            raise Damaged(f"the {self.name}'s log did not sign its promise: {error}") from None
+        if (promise.index, promise.leaf) != (leaf.index, leaf.leaf_hash):
+            raise Damaged(f"the {self.name}'s promise stands for another leaf of its log")
+
+
+class Bank:
+    """A person of a bank, connected to node and office. Use it as a context manager, or call `close`."""
+
+    def __init__(self, config: BankConfig | str | Path) -> None:
+        self.config = config if isinstance(config, BankConfig) else BankConfig.load(config)
+        self._key = self.config.load_key()
+        self.office = self._peer("office", self.config.office.url)
+        self.node = self._peer("node", self.config.node.url)
+        self.phases: dict[str, Phase] = {}
+
+    def __repr__(self) -> str:
+        return f"Bank({self.config.person!r})"
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """A session is a handle: estimators that are cloned share it."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.office.client.close()
+        self.node.client.close()
+
+    # ---------------------------------------------------------------- who is who
+
+    @cached_property
+    def directory(self) -> Directory:
+        """The office's signed directory, fetched once a session."""
+        return self.from_office(self.office.get("/directory", Signed), Directory)
+
+    @cached_property
+    def me(self) -> Person:
+        """This person as enrolled; raises `Forbidden` where the office does not know them."""
+        found = next((person for person in self.directory.people if person.id == self.config.person), None)
+        if found is None:
+            raise Forbidden(
+                f"the credit office has not enrolled {self.config.person}",
+                advice="Send it the public key of `xinqiao bank who`.",
+            )
+        return found
+
+    @cached_property
+    def institution(self) -> Institution:
+        """This person's bank as enrolled."""
+        return next(entry for entry in self.directory.institutions if entry.id == self.me.institution)
+
+    @cached_property
+    def node_key(self) -> Ed25519PublicKey:
+        """The node's statement key, as the office has enrolled it."""
+        nodes = [person for person in self.directory.people if person.role is Role.NODE and not person.suspended]
+        if len(nodes) != 1:
+            raise Forbidden("the office's directory names no node, so nothing that a node signs can be believed")
+        return nodes[0].public_key()
+
+    @property
+    def public_key(self) -> bytes:
+        """What the office enrols: 32 bytes."""
+        return self._key.public_key().public_bytes_raw()
+
+    # ---------------------------------------------------------------- statements
+
+    def from_office(self, signed: Signed, kind: type[M]) -> M:
+        """Open a statement of the office; raises `BadSignature`."""
+        return wire.open_signed(signed, kind, "office", self.config.office_statement_key())
+
+    def from_node(self, signed: Signed, kind: type[M]) -> M:
+        """Open a statement of the node; raises `BadSignature`."""
+        return wire.open_signed(signed, kind, "node", self.node_key)
+
+    def sign(self, message: wire.Message) -> Signed:
+        """Sign a statement as this person."""
+        return wire.sign(message, self.config.person, self._key)
+
+    def canonical(self, subject: object) -> str:
+        """A subject's canonical identity."""
+        return self.config.canonical(str(subject))
+
+    # ---------------------------------------------------------------- receipts and evidence
+
+    def receipt(self, peer: Peer, leaf: LeafRef, *, seconds: float = RECEIPT_SECONDS) -> Receipt:
+        """The receipt of a leaf under a cosigned checkpoint; waits for it.
+
+        Raises:
+            Damaged: the receipt is wrong, or none came in time. The promise was reported to the office.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            why = "no receipt was given"
+            try:
+                receipt = peer.get(f"/receipts/{leaf.index}", Receipt)
+                peer.verify_receipt(leaf, receipt)
+            except SignatureError as error:
+                why = str(error)  # the witness has not come round yet
+            except LogError as error:
+                self.damaged("receipt", str(error), artefacts=(leaf.promise, wire.encode(receipt)))
+            except (NotFound, Unavailable) as error:
+                why = error.detail
+            else:
+                return receipt
+            if time.monotonic() > deadline:
+                self.damaged("promise", f"no cosigned receipt within {seconds:.0f} s: {why}", artefacts=(leaf.promise,))
+            time.sleep(_POLL_SECONDS)
+
+    def damaged(
+        self, what: str, detail: str, *, table: str = "", epoch: int = 0, artefacts: tuple[bytes, ...] = ()
+    ) -> NoReturn:
+        """Keep the evidence, report it to the office, and raise `Damaged`. Nothing is asked again."""
+        evidence = Evidence(what=what, table=table, epoch=epoch, detail=detail, artefacts=artefacts)
+        kept = self._keep(evidence)
+        try:
+            self.office.logged("/evidence", evidence, Empty)
+        except (Problem, BadSignature) as problem:
+            raise Damaged(
+                f"{detail}. The office could not be told ({problem.detail})",
+                advice=f"The evidence is kept as {kept}: hand it to the credit office. Do not retry by yourself.",
+            ) from None
+        raise Damaged(detail)
+
+    def _keep(self, evidence: Evidence) -> Path:
+        folder = self.config.data_dir / "evidence"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / f"{time.time_ns()}-{evidence.what}.msgpack"
+        path.write_bytes(wire.encode(evidence))
+        return path
+
+    # ---------------------------------------------------------------- accounting
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Phase]:
+        """Count seconds and bytes of what happens inside under `phases[name]`; repeated use adds up."""
+        phase = self.phases.setdefault(name, Phase())
+        clients = (self.office.client, self.node.client)
+        before = [(client.traffic.up, client.traffic.down) for client in clients]
+        started = time.perf_counter()
+        try:
+            yield phase
+        finally:
+            phase.seconds += time.perf_counter() - started
+            for client, (up, down) in zip(clients, before, strict=True):
+                phase.bytes_up += client.traffic.up - up
+                phase.bytes_down += client.traffic.down - down
+
+    def _peer(self, name: Service, url: str) -> Peer:
+        client = SignedClient(url, self.config.person, self._key)
+        return Peer(name, client, self.config.log_key(name), self.config.witness_keys(name))
+
+
+def unavailable(step: str, problem: PeerUnavailable) -> PeerUnavailable:
+    """The same refusal with what was being done, for people."""
+    return PeerUnavailable(f"{step}: {problem.detail}", advice=problem.next_step)
