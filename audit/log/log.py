@@ -251,6 +251,8 @@ class Log:
     def _nodes(self, connection: Connection, size: int) -> Callable[[int, int], bytes]:
         """The perfect subtrees of the tree of `size` entries, each from the tile that holds it or its leaves."""
         tiles: dict[Tile, list[bytes]] = {}
+        if size > 0 and not self.store.hashes(connection, 0, size - 1, 1):
+            raise ProofError(f"the log does not hold a tree of {size} entries")
 
         def node_at(level: int, index: int) -> bytes:
             tile_level, height = divmod(level, TILE_HEIGHT)
@@ -259,10 +261,7 @@ class Log:
             if tile not in tiles:
                 tiles[tile] = self.store.hashes(connection, tile.level, tile.index * TILE_WIDTH, TILE_WIDTH)
             start = first % TILE_WIDTH
-            hashes = tiles[tile][start : start + (1 << height)]
-            if len(hashes) < 1 << height:
-                raise ProofError(f"the log does not hold a tree of {size} entries")
-            return root_of(hashes)
+            return root_of(tiles[tile][start : start + (1 << height)])
 
         return node_at
 

@@ -25,7 +25,7 @@ ENTRIES = -1
 """The level that stands for entry bundles."""
 
 _PATH = re.compile(
-    r"tile/(?P<level>entries|0|[1-9][0-9]?)/(?P<groups>(?:x[0-9]{3}/){0,6})(?P<last>[0-9]{3})"
+    r"tile/(?P<level>entries|0|[1-9][0-9]?)/(?P<groups>(?:x[0-9]{3}/){0,4})(?P<last>[0-9]{3})"
     r"(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
 )
 
@@ -59,7 +59,7 @@ class Tile:
         level = ENTRIES if match["level"] == "entries" else int(match["level"])
         index = int(match["groups"].replace("x", "").replace("/", "") + match["last"])
         tile = cls(level, index, int(match["width"] or TILE_WIDTH))
-        if level > 63 or tile.path != path:
+        if level > 63 or tile.width > TILE_WIDTH or tile.path != path:
             raise FormatError("this is not the path of a tile")
         return tile
 
