@@ -117,8 +117,8 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
         ),
         bank_learns=(
             f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
-            f"with these and all {releases_counted} releases on these subjects at most an R² of {made.leakage.most:.2f} about "
-            f"any node column, {made.leakage.mean:.2f} on average.",
+            f"from all bands of these subjects, counting {releases_counted} releases, an R² of at most "
+            f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
         ),
         office_learns=(

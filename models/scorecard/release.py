@@ -26,6 +26,7 @@ Codes = NDArray[np.uint8]
 
 NOT_RELEASED = 255  # in an earlier release's codes: this subject was not in it
 _SHRINK = 0.93
+_WEIGHT_SCALE = 1 << 20  # weights are multiples of 2^-20, so that sums of them are exact in any order and on any build
 _ROWS_PER_LEVEL = 10  # a group of subjects is measured on its own from so many rows for each regressor on
 
 
@@ -128,7 +129,8 @@ def release(
         u = tried @ X
         spread = float(u.std())
         if spread > 0:
-            tried, u = tried / spread, u / spread
+            tried = np.rint(tried / spread * _WEIGHT_SCALE) / _WEIGHT_SCALE
+            u = tried @ X
             bands = make_bands(u, count, limits.level_rows)
             codes = bands.apply(u)
             leakage = gauge.measure([codes])

@@ -77,17 +77,17 @@ class Job:
         return cls(made, columns, plan, node, bank)
 
     def rounds(self, attack: Any = None) -> Job:
-        """Both rounds; `attack(step, round, message)` may replace "b, p", "w" and "moments" on their way to the node."""
-        change = attack or (lambda _step, _round, message: message)
+        """Both rounds; `attack(step, round, message, answer)` may replace "b, p", "w", "moments" on their way to the node."""
+        change = attack or (lambda _step, _round, message, _answer: message)
         for round_ in ROUNDS:
             seed = bytes([round_]) * 32
             opening = self.bank.opening(round_)
             self.node.open_round(seed, macs(opening))
             self.bank.open_round(seed)
-            b, p = change("b, p", round_, self.bank.encrypt())
+            b, p = change("b, p", round_, self.bank.encrypt(), None)
             h, c = self.node.respond(b, p)
             w, moments = self.bank.answer(h, c)
-            w, moments = change("w", round_, w), change("moments", round_, moments)
+            w, moments = change("w", round_, w, (h, c)), change("moments", round_, moments, (h, c))
             digests = self.node.receive(w, moments)
             self.records.append(RoundRecord(seed, opening, (h, c), digests))
             self.seen_by_bank.append((h, c))
