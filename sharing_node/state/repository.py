@@ -308,4 +308,4 @@ def spend_elements(connection: Connection, table_id: str, elements: Sequence[byt
     if spent_among(connection, elements):
         raise BadTicket("this ticket was spent before")
     if elements:
-        connection.execute(insert(SpentRow), [{"element": e, "table": table_id, "at": at} for e in elements])
+        connection.execute(insert(SpentRow), [{"element": e, "table_id": table_id, "at": at} for e in elements])
