@@ -9,7 +9,7 @@ Pure mathematics and pure state machines by role; services move the bytes. In re
 - `moments`   the moments of both sides and the penalised normal equations
 - `inputs`    what a bank opens to the office, and the office's checks and replay
 - `rounds`    the two rounds of the masked product: diagram, shapes, digests
-- `bank`, `node`  the two roles
+- `bank`, `node`  the two roles; `messages` translates to and from the wire
 - `learner`   what the node learns from decoded values
 - `release`   bands, and the limit on what all bands together say about a column
 - `score`     the node's half of a model, applied to new rows, with reason codes

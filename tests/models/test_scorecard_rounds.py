@@ -9,13 +9,27 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.problems import BadSignature
+from models import training
+from models.problems import BadMessage, BadSignature
 from models.scorecard.bank import BankTraining, bank_columns
 from models.scorecard.inputs import BankVector, Opening, differing_rows
 from models.scorecard.limits import InputRefused, LimitRefused, OutOfOrder
+from models.scorecard.messages import macs_of, moments_from, opening_message, opening_of, vector_infos
 from models.scorecard.moments import SCALE
-from models.scorecard.rounds import MOMENTS, ROUNDS, Plan, replay_job
-from tests.models.scorecard_job import LIMITS, OFFICE_KEY, TRANSCRIPTS, Job, cohort, node_columns, refusal, sign_verdict
+from models.scorecard.rounds import COUNTS, MOMENTS, ROUNDS, Plan, moments_of, replay_job
+from models.wire import decode, encode, pack
+from tests.models.scorecard_job import (
+    LIMITS,
+    MAC_KEY,
+    OFFICE_KEY,
+    TRANSCRIPTS,
+    Job,
+    cohort,
+    macs,
+    node_columns,
+    refusal,
+    sign_verdict,
+)
 
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
 
@@ -182,3 +196,35 @@ def test_a_bank_learns_at_home_that_its_inputs_would_be_refused() -> None:
     own[1] = replace(own[0], codes=moved)
     with pytest.raises(InputRefused, match="say the same"):
         BankTraining(Plan(1_200, node_columns(made).bins, 2), made.labels, own, LIMITS)
+
+
+def test_openings_and_the_offices_word_travel_over_the_wire(finished: Job) -> None:
+    opening = finished.bank.opening(MOMENTS)
+    message = decode(encode(opening_message("job", MOMENTS, opening)), training.Opening)
+    again = opening_of(message, finished.plan)
+    assert again.commitments() == opening.commitments()
+    assert np.array_equal(again.alphas, opening.alphas)
+    infos = vector_infos(again, MAC_KEY)
+    inputs = training.RoundInputs(job="job", round=MOMENTS, rows=2_400, bank="bank", plan="00", vectors=infos)
+    assert list(macs_of(inputs, finished.plan)) == macs(opening)
+    moments = moments_of(opening, MOMENTS)
+    assert np.array_equal(moments_from(pack(moments), finished.plan, MOMENTS), moments)
+    assert moments_from(b"", finished.plan, COUNTS).shape == (0, 0)
+
+
+def test_messages_that_do_not_fit_the_plan_are_refused(finished: Job) -> None:
+    opening = finished.bank.opening(COUNTS)
+    message = opening_message("job", COUNTS, opening)
+    column = message.columns[0]
+    huge = training.Column(codes=column.codes, levels=(0, 1 << 80), bound=1, scale=1)
+    short = training.Column(codes=column.codes[1:], levels=(0, 1), bound=1, scale=1)
+    for columns, error in (((), InputRefused), ((huge,), InputRefused), ((short,), BadMessage)):
+        with pytest.raises(error):
+            opening_of(training.Opening(job="job", round=COUNTS, rows=2_400, columns=columns, seed=message.seed), finished.plan)
+    inputs = training.RoundInputs(
+        job="job", round=MOMENTS, rows=2_400, bank="bank", plan="00", vectors=vector_infos(opening, MAC_KEY)
+    )
+    with pytest.raises(InputRefused, match="office's word"):
+        macs_of(inputs, finished.plan)
+    with pytest.raises(BadMessage):
+        moments_from(b"12345678", finished.plan, COUNTS)
