@@ -1,0 +1,114 @@
+"""Filing consents and objections, and what of them the node is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models import wire
+from models.consents import ConsentKind, Eligibility, FileConsents, Filed, FileObjections, Objection, RevokeConsent
+from models.logged import Empty
+from models.problems import BadIdentity, Conflict, Forbidden, NotFound, Problem, TooLarge, Unusable
+from models.wire import Signed
+from tests.office.world import World
+
+CITIZEN = "11010519491231002X"  # the example of GB 11643-1999
+
+
+def eligibility(world: World) -> Eligibility:
+    signed = world.node.get("/eligibility", Signed)
+    return wire.open_signed(signed, Eligibility, "office", world.office.keys.statement.public_key())
+
+
+def test_the_node_learns_collection_and_modelling_but_no_query_consent(world: World) -> None:
+    world.file(
+        world.consent("opaque:e1", ConsentKind.COLLECTION),
+        world.consent("opaque:e1", ConsentKind.QUERY),
+        world.consent("opaque:e2", ConsentKind.QUERY),
+        world.consent("opaque:e3", ConsentKind.MODELLING, recipient="class:rural"),
+        world.consent("opaque:e4", ConsentKind.COLLECTION, valid_from=world.now + 1000),
+        world.consent("opaque:e5", ConsentKind.COLLECTION, valid_from=world.now - 10, valid_to=world.now - 5),
+    )
+    listed = eligibility(world)
+    mine = {subject for subject in listed.collection if subject.startswith("opaque:e")}
+    assert mine == {"opaque:e1"}
+    [modelling] = [m for m in listed.modelling if m.subject.startswith("opaque:e")]
+    assert (modelling.subject, modelling.recipient) == ("opaque:e3", "class:rural")
+    assert b"opaque:e2" not in wire.encode(listed)
+
+
+def test_revocation_leaves_the_list(world: World) -> None:
+    consent = world.consent("opaque:r1", ConsentKind.COLLECTION)
+    world.file(consent)
+    assert "opaque:r1" in eligibility(world).collection
+    world.clerk.logged("/consents/revoke", RevokeConsent(consent=consent.id), Empty)
+    assert "opaque:r1" not in eligibility(world).collection
+    for unknown in (consent.id, "never-filed"):
+        with pytest.raises(NotFound):
+            world.clerk.logged("/consents/revoke", RevokeConsent(consent=unknown), Empty)
+
+
+def test_objections_are_opened_and_settled(world: World) -> None:
+    dispute = Objection(subject="opaque:o1", field="main_product", open=True)
+    for objection, expected in ((dispute, True), (dispute, True), (wire.replace(dispute, open=False), False)):
+        world.clerk.logged("/objections", FileObjections(objections=(objection,)), Filed)
+        assert (dispute in eligibility(world).objections) == expected
+    with pytest.raises(Unusable):
+        world.clerk.logged("/objections", FileObjections(objections=(wire.replace(dispute, field="no field"),)), Filed)
+
+
+def test_identities_are_stored_in_their_canonical_form(world: World) -> None:
+    full_width = "".join(chr(ord(c) + 0xFEE0) for c in CITIZEN)
+    world.file(world.consent(full_width, ConsentKind.COLLECTION))
+    assert f"citizen:{CITIZEN}" in eligibility(world).collection
+    with pytest.raises(BadIdentity) as refused:
+        world.file(world.consent(CITIZEN[:-1] + "1", ConsentKind.COLLECTION))
+    assert CITIZEN[:10] not in str(refused.value)
+
+
+BAD: dict[str, tuple[type[Problem], dict[str, Any]]] = {
+    "ends before it begins": (Unusable, {"valid_from": 100, "valid_to": 100}),
+    "unknown purpose": (Unusable, {"purposes": ("curiosity",)}),
+    "no purpose": (Unusable, {"purposes": ()}),
+    "unknown field set": (Unusable, {"field_sets": ("basics",)}),
+    "unknown recipient": (Unusable, {"recipient": "bank-x"}),
+    "empty class": (Unusable, {"recipient": "class:"}),
+    "digest": (Unusable, {"evidence_digest": "00"}),
+    "no id": (Unusable, {"id": ""}),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_malformed_consents_are_not_stored(world: World, name: str) -> None:
+    problem, changes = BAD[name]
+    with pytest.raises(problem):
+        world.file(world.consent("opaque:bad", ConsentKind.COLLECTION, **changes))
+    assert "opaque:bad" not in eligibility(world).collection
+
+
+def test_all_are_stored_or_none(fresh: World) -> None:
+    first = fresh.consent("opaque:n1", ConsentKind.COLLECTION)
+    fresh.file(first)
+    with pytest.raises(Conflict):
+        fresh.file(fresh.consent("opaque:n2", ConsentKind.COLLECTION), first)
+    twice = fresh.consent("opaque:n3", ConsentKind.COLLECTION)
+    with pytest.raises(Conflict):
+        fresh.file(twice, twice)
+    with pytest.raises(TooLarge):
+        fresh.file()
+    assert eligibility(fresh).collection == ("opaque:n1",)
+
+
+def test_at_a_counter_only_this_banks_consents_are_taken(world: World) -> None:
+    query = world.consent("opaque:counter", ConsentKind.QUERY)
+    world.officer.logged("/consents", FileConsents(consents=(query,)), Filed)
+    refused = [
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="bank-b"),
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="*"),
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="class:rural"),
+        world.consent("opaque:counter", ConsentKind.MODELLING, recipient="bank-a"),
+    ]
+    for consent in refused:
+        with pytest.raises(Forbidden):
+            world.officer.logged("/consents", FileConsents(consents=(consent,)), Filed)
