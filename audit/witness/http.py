@@ -23,7 +23,8 @@ def witness_router(witness: Witness, prefix: str = "/witness") -> APIRouter:
             if len(body) > MAX_REQUEST_BYTES:
                 return Response("the request is above 1 MiB\n", 413, media_type=TEXT)
         reply = await run_in_threadpool(witness.add_checkpoint, bytes(body))
-        return Response(reply.body, reply.status, media_type=reply.content_type)
+        # As a header, since a media_type of text/… would get a charset that the protocol does not have.
+        return Response(reply.body, reply.status, headers={"Content-Type": reply.content_type})
 
     @router.get("/{origin_hash}/checkpoint")
     def checkpoint(origin_hash: str) -> Response:
