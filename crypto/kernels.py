@@ -7,6 +7,7 @@ about 1 MB, and only exact integer arithmetic is done, so results do not depend 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -14,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +27,30 @@ _EXACT_DEPTH = 1 << 12  # so many products of 2^7 · 2^31 add up to less than 2^
 
 Words = NDArray[np.uint32] | NDArray[np.uint64]
 _Loop = TypeVar("_Loop", bound=Callable[..., None])
+_compiler = threading.Lock()
 
 
 def _compile(loop: _Loop) -> _Loop:
-    """Compile, and keep the machine code for the next start where a cache folder is writable."""
+    """Compile at the first call, and keep the machine code for the next start where a cache folder is writable.
+
+    The compiler takes a second to import; a program that never multiplies does not wait for it.
+    """
+    compiled: list[_Loop] = []
+
+    @functools.wraps(loop)
+    def call(*arrays: Any) -> None:
+        if not compiled:
+            with _compiler:
+                if not compiled:
+                    compiled.append(_machine_code(loop))
+        compiled[0](*arrays)
+
+    return cast(_Loop, call)
+
+
+def _machine_code(loop: _Loop) -> _Loop:
+    import numba
+
     try:
         return cast(_Loop, numba.njit(nogil=True, cache=True)(loop))
     except RuntimeError:  # no folder to cache in, e.g. a read-only image

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,25 @@ def test_an_error_in_a_thread_is_raised() -> None:
 
     with pytest.raises(ValueError, match="from a thread"):
         kernels.for_ranges(10, 1, work)
+
+
+def test_loops_compile_where_no_cache_folder_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    njit = numba.njit
+
+    def without_folder(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", without_folder)
+    left = np.arange(6, dtype=np.uint64).reshape(2, 3)
+    out = np.zeros((2, 2), np.uint64)
+    kernels._compile(kernels._rows_loop.__wrapped__)(left, left, out)  # type: ignore[attr-defined]
+    assert np.array_equal(out, left @ left.T)
+
+
+def test_importing_the_kernels_does_not_import_the_compiler() -> None:
+    code = "import sys, crypto.masked_product, crypto.pir; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
