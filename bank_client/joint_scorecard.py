@@ -13,13 +13,11 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -29,10 +27,11 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.validation import check_is_fitted
 
 from bank_client.alignment import AlignedCohort, Progress, align, silent
+from bank_client.applicants import REFUSED, UNKNOWN, Applicants
 from bank_client.frames import check_frame, check_labels, columns_of
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
-from bank_client.private_query import CheckResult, PrivateQuery
+from bank_client.private_query import PrivateQuery
 from bank_client.session import Bank
 from models import wire
 from models.consents import Purpose
@@ -40,11 +39,11 @@ from models.logged import Empty
 from models.problems import NotApproved
 from models.projects import ProjectOpened
 from models.scorecard.bank import bank_columns
-from models.scorecard.card import LeakageStatement, ModelCard, NodeCard, metrics
+from models.scorecard.card import ModelCard, NodeCard, metrics
 from models.scorecard.design import ENCODINGS, Design, Encoding
 from models.scorecard.limits import Limits, Refused
 from models.scorecard.metrics import auc
-from models.tables import ModelStatus, RegisterModel, ScoreRecord, ServeModel
+from models.tables import ModelStatus, RegisterModel, ServeModel
 from models.training import Released
 from models.wire import Signed
 
@@ -111,29 +110,48 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bank = self._bank
         check_frame(X)
         labels = check_labels(X, y)
-        subjects = [bank.canonical(subject) for subject in X.index]
+        subjects = self._canonical(X.index)
+        self._forget_release()
         self.cohort_: AlignedCohort = self._aligned(bank, subjects)
-        place = {subject: row for row, subject in enumerate(subjects)}
-        missing = sum(subject not in place for subject in self.cohort_.subjects)
-        if missing:
-            raise ValueError(f"{missing} rows of the cohort have no row in X; give X for all of them, or align these rows anew")
-        order = [place[subject] for subject in self.cohort_.subjects]
-        rows, target = X.iloc[order], labels[order]
-        limits = replace(Limits(), levels=self.max_bins)
+        self._take_rows(X, labels, subjects)
         with bank.phase("fit"):
             try:
-                self.columns_ = bank_columns(columns_of(rows), target, limits)
+                limits = replace(Limits(), levels=self.max_bins)
+                self.columns_ = bank_columns(columns_of(self._rows), self.labels_, limits)
             except Refused as refused:
                 raise ValueError(str(refused)) from None
-            trained = JointTraining(
-                bank, self.cohort_, target, self.columns_, max_bins=self.max_bins, progress=self.progress or silent
-            ).run()
-        self._rows, self._labels = rows, target
+            training = JointTraining(
+                bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins, progress=self.progress or silent
+            )
+            trained = training.run()
         self.plan_, self.figures_, self.job_ = trained.plan, trained.figures, trained.plan.job
         self.notes_ = trained.plan.notes
         self._set_figures()
         self.phases_ = dict(bank.phases)
         return self
+
+    def attach(self, X: pd.DataFrame, y: pd.Series[Any] | NDArray[Any]) -> Self:
+        """Give a trained model that was loaded from a file its training rows back, for `release`."""
+        check_is_fitted(self, "job_")
+        check_frame(X, fitted=[column.bins.field for column in self.columns_])
+        self._take_rows(X, check_labels(X, y), self._canonical(X.index))
+        return self
+
+    def _take_rows(self, X: pd.DataFrame, labels: NDArray[np.uint8], subjects: list[str]) -> None:
+        """Keep the cohort's rows in the cohort's order."""
+        place = {subject: row for row, subject in enumerate(subjects)}
+        if len(place) != len(subjects):
+            raise ValueError("two ids of X name the same subject")
+        missing = sum(subject not in place for subject in self.cohort_.subjects)
+        if missing:
+            raise ValueError(f"{missing} rows of the cohort have no row in X; give X for all of them, or align these rows anew")
+        order = [place[subject] for subject in self.cohort_.subjects]
+        self._rows, self.labels_ = X.iloc[order], labels[order]
+
+    def _forget_release(self) -> None:
+        for name in ("model_id_", "card_", "coef_", "intercept_", "bands_", "out_of_fold_", "signed_card_"):
+            self.__dict__.pop(name, None)
+        self._looked_up: Applicants | None = None
 
     def _aligned(self, bank: Bank, subjects: list[str]) -> AlignedCohort:
         if self.cohort is not None:
@@ -148,11 +166,12 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _set_figures(self) -> None:
         own = [column.bins.field for column in self.columns_]
-        node = self.figures_.fields
-        values = {entry.name: entry.iv for entry in node} | {column.bins.field: column.iv for column in self.columns_}
-        self.iv_ = pd.Series(values, name="iv").sort_values(ascending=False)
-        self.vif_ = pd.Series({entry.name: entry.vif for entry in node}, name="vif", dtype=float)
-        names = [*(entry.name for entry in node), *own]
+        # Both sides may have a field of one name.
+        node = [f"{f.name} (node)" if f.name in own else f.name for f in self.figures_.fields]
+        ivs = [*(f.iv for f in self.figures_.fields), *(column.iv for column in self.columns_)]
+        names = [*node, *own]
+        self.iv_ = pd.Series(ivs, index=names, name="iv").sort_values(ascending=False)
+        self.vif_ = pd.Series([f.vif for f in self.figures_.fields], index=node, name="vif")
         matrix = wire.unpack(self.figures_.correlation, "<f8", (len(names), len(names)), "correlation")
         self.correlation_ = pd.DataFrame(matrix, index=names, columns=names)
 
@@ -166,27 +185,27 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ReleaseRefused: the bands would say too much about one of the node's columns, or the budget is used up.
         """
-        check_is_fitted(self, "figures_")
+        check_is_fitted(self, "job_")
+        if not hasattr(self, "_rows"):
+            raise ValueError("a model from a file needs its training rows for this: call attach(X, y) first")
         bank = self._bank
         with bank.phase("release"):
-            released = bank.node.logged(f"/jobs/{self.job_}/release", Empty(), Released).answer
+            # The same key gives the same bytes: a release that was cut off is not spent twice.
+            key = f"release-{self.job_}"
+            released = bank.node.logged(f"/jobs/{self.job_}/release", Empty(), Released, key=key).answer
             card = bank.from_node(released.card, NodeCard)
             self._check_release(released, card)
-        self.model_id_, self.node_card_ = released.model, released.card
+        self.node_card_ = released.card
         self.bands_ = np.frombuffer(released.bands, dtype=np.uint8)
-        self.band_means_ = released.means
-        self.leakage_: LeakageStatement = card.leakage
         with bank.phase("own half"):
-            probabilities = self._fit_half()
-        fitted = self._half.predict_proba(self._matrix(self._rows, self.bands_))[:, 1]
-        self.metrics_ = metrics(self._labels, probabilities, fitted)
-        self.card_ = ModelCard(
-            node=card,
-            bank=bank.config.institution,
-            bank_columns=tuple(column.bins.field for column in self.columns_),
-            encoding=self.encoding_,
-            metrics=self.metrics_,
-            parent=parent,
+            self._fit_half(card)
+        figures = metrics(
+            self.labels_, self.out_of_fold_, self._half.predict_proba(self._matrix(self._rows, self.bands_))[:, 1]
+        )
+        own = tuple(column.bins.field for column in self.columns_)
+        institution = bank.config.institution
+        self.set_card(
+            ModelCard(node=card, bank=institution, bank_columns=own, encoding=self.encoding_, metrics=figures, parent=parent)
         )
         self.phases_ = dict(bank.phases)
         return self
@@ -198,20 +217,24 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if said != known or bands.size != cohort.rows or int(bands.max()) >= len(released.means):
             self._bank.damaged("release", "the node's card is on another release", artefacts=(wire.encode(released.card),))
 
-    def _fit_half(self) -> Floats:
-        """Fit the bank's half; its probabilities of the cohort's rows, out of fold."""
+    def _fit_half(self, card: NodeCard) -> None:
+        """Fit the bank's half on [own columns, band mean]; the encoding is the one that is better out of fold."""
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-        best: Floats = np.zeros(0)
         wanted: tuple[Encoding, ...] = ENCODINGS if self.encoding == "auto" else (self.encoding,)
+        tried: list[tuple[float, Encoding, Floats, Floats]] = []
         for encoding in wanted:
-            design = Design(tuple(self.columns_), tuple(self.band_means_), encoding)
-            matrix = design.matrix(columns_of(self._rows), self.bands_)
-            found = cross_val_predict(self._new_half(), matrix, self._labels, cv=folds, method="predict_proba")[:, 1]
-            if not best.size or auc(self._labels, found) > auc(self._labels, best):
-                best, self._design, self.encoding_ = found, design, encoding
-        half = self._new_half().fit(self._matrix(self._rows, self.bands_), self._labels)
-        self.set_half(half, self._design)
-        return best
+            matrix = Design(tuple(self.columns_), card.band_means, encoding).matrix(columns_of(self._rows), self.bands_)
+            found = cross_val_predict(self._new_half(), matrix, self.labels_, cv=folds, method="predict_proba")[:, 1]
+            tried.append((auc(self.labels_, found), encoding, matrix, found))
+        _, self.encoding_, matrix, self.out_of_fold_ = max(tried, key=lambda one: one[0])
+        half = self._new_half().fit(matrix, self.labels_)
+        self.set_half(half, Design(tuple(self.columns_), card.band_means, self.encoding_))
+
+    def set_card(self, card: ModelCard) -> None:
+        """Take the model's card, from `release` or from a file."""
+        self.card_ = card
+        self.model_id_, self.band_means_ = card.node.model, card.node.band_means
+        self.leakage_, self.metrics_ = card.node.leakage, card.metrics
 
     def set_half(self, half: LogisticRegression, design: Design) -> None:
         """Take a fitted half, from `release` or from a file."""
@@ -225,14 +248,16 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return LogisticRegression(C=self.C, max_iter=1000)
 
     def save(self, path: str | Path) -> None:
-        """Write the bank's half as JSON, mode 0600: the file holds customers' ids and their bands."""
-        check_is_fitted(self, "coef_")
+        """Write a trained or released model as JSON, mode 0600: the file holds customers' ids and, released, their bands."""
+        check_is_fitted(self, "job_")
         save_half(self, path)
 
     @classmethod
     def load(cls, path: str | Path, bank: Bank | None = None) -> JointScorecard:
-        """A released model as `save` wrote it, ready for `serve`, `predict_proba` and `card_`."""
-        return load_half(cls(bank=bank), path)
+        """A model as `save` wrote it: a released one is ready for `predict_proba`, a trained one for `attach` and `release`."""
+        model = cls(bank=bank)
+        model._forget_release()
+        return load_half(model, path)
 
     # ---------------------------------------------------------------- from model to score table
 
@@ -264,12 +289,6 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             f"/models/{self.model_id_}/serve", ServeModel(approval=status.approval), ProjectOpened
         ).answer.table
 
-    @property
-    def table_(self) -> str:
-        """The id of this model's score table."""
-        check_is_fitted(self, "model_id_")
-        return f"score-{self.model_id_}"
-
     # ---------------------------------------------------------------- scoring
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
@@ -283,7 +302,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_frame(X, fitted=self.feature_names_in_)
         bands = self.bands_of(X.index)
         matrix = self._matrix(X, np.maximum(bands, 0).astype(np.uint8))
-        matrix[bands == UNKNOWN, -1] = self._average
+        matrix[bands == UNKNOWN, -1] = np.asarray(self.band_means_)[self.bands_].mean()
         probabilities: Floats = self._half.predict_proba(matrix)
         probabilities[bands == REFUSED] = np.nan
         return probabilities
@@ -295,49 +314,31 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{int(np.isnan(bad).sum())} rows could not be scored; see predict_proba")
         return (bad > 0.5).astype(np.int64)
 
-    def bands_of(self, ids: Any) -> NDArray[np.int64]:
-        """Band of each id, from 0; `UNKNOWN` (-1) where the node has no record, `REFUSED` (-2) where one may not ask."""
-        subjects = [self._bank.canonical(subject) for subject in ids]
-        known = self._known_bands()
-        asked = [subject for subject in dict.fromkeys(subjects) if subject not in known]
-        if asked:
-            self._look_up(asked)
-        return np.array([known[s] if s in known else self._band(self.answers_[s]) for s in subjects], dtype=np.int64)
+    def bands_of(self, ids: Iterable[object]) -> NDArray[np.int64]:
+        """Band of each id, from 0; `applicants.UNKNOWN` where the node has no record, `applicants.REFUSED` where one may
+        not ask.
+        """
+        return self._applicants.bands(self._canonical(ids), self.purpose, self.progress or silent)
 
-    def reasons_of(self, ids: Any) -> list[tuple[str, ...]]:
-        """Reason codes of ids that were looked up: themes that speak against the applicant most; empty for cohort rows."""
-        answers: dict[str, CheckResult] = getattr(self, "answers_", {})
-        found = [answers.get(self._bank.canonical(subject)) for subject in ids]
-        return [_score(answer.record).reasons if answer is not None and answer.record is not None else () for answer in found]
-
-    def _look_up(self, subjects: list[str]) -> None:
-        answers: dict[str, CheckResult] = self.__dict__.setdefault("answers_", {})
-        wanted = [subject for subject in subjects if subject not in answers]
-        if not wanted:
-            return
-        query = PrivateQuery(self._bank, self.project, self.table_)
-        results = query.ask_many(wanted, self.purpose, progress=self.progress or silent)
-        answers |= dict(zip(wanted, results, strict=True))
-        self.phases_ = dict(self._bank.phases)
-        refused = Counter(result.refused.detail for result in results if result.refused is not None)
-        if refused:
-            reasons = "; ".join(f"{count} × {reason}" for reason, count in refused.most_common(3))
-            warnings.warn(f"{refused.total()} of {len(wanted)} applicants could not be scored: {reasons}", stacklevel=4)
-
-    def _known_bands(self) -> dict[str, int]:
-        if not hasattr(self, "_band_by_subject"):
-            self._band_by_subject = dict(zip(self.cohort_.subjects, self.bands_.tolist(), strict=True))
-        return self._band_by_subject
-
-    @staticmethod
-    def _band(result: CheckResult) -> int:
-        if result.refused is not None:
-            return REFUSED
-        return UNKNOWN if result.record is None else _score(result.record).band
+    def reasons_of(self, ids: Iterable[object]) -> list[tuple[str, ...]]:
+        """Reason codes of ids that were looked up: themes that speak most against the applicant."""
+        return self._applicants.reasons(self._canonical(ids))
 
     @property
-    def _average(self) -> float:
-        return float(np.asarray(self.band_means_)[self.bands_].mean())
+    def table_(self) -> str:
+        """The id of this model's score table."""
+        check_is_fitted(self, "model_id_")
+        return f"score-{self.model_id_}"
+
+    @property
+    def _applicants(self) -> Applicants:
+        if self._looked_up is None:
+            known = dict(zip(self.cohort_.subjects, self.bands_.tolist(), strict=True))
+            self._looked_up = Applicants(PrivateQuery(self._bank, self.project, self.table_), known)
+        return self._looked_up
+
+    def _canonical(self, ids: Iterable[object]) -> list[str]:
+        return [self._bank.canonical(subject) for subject in ids]
 
     def _matrix(self, X: pd.DataFrame, bands: NDArray[np.uint8]) -> Floats:
         return self._design.matrix(columns_of(X), bands)
@@ -347,11 +348,3 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.bank is None:
             raise ValueError("this estimator has no session: give it bank=Bank('bank.toml')")
         return self.bank
-
-
-UNKNOWN = -1
-REFUSED = -2
-
-
-def _score(record: bytes) -> ScoreRecord:
-    return msgspec.json.decode(record, type=ScoreRecord)

@@ -1,6 +1,7 @@
-"""The bank's half of a released model as a JSON file: no pickle, so that opening a file runs nobody's code.
+"""The bank's half of a model as a JSON file: no pickle, so that opening a file runs nobody's code.
 
-It holds bins, WOE levels and coefficients, the card, and the bands of the cohort's customers by id.
+A trained model holds bins, WOE levels and the aligned customers' ids; a released one also the bands of these customers,
+coefficients and cards. Training rows and labels are in neither.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from bank_client.alignment import AlignedCohort
@@ -25,25 +27,20 @@ if TYPE_CHECKING:
     from bank_client.joint_scorecard import JointScorecard
 
 FORMAT = "xinqiao/bank-half/v1"
+PARAMETERS = ("project", "max_bins", "encoding", "C", "purpose")
 
 
 def save_half(model: JointScorecard, path: str | Path) -> None:
-    """Write a released model, mode 0600."""
+    """Write a trained or released model, mode 0600."""
     cohort = model.cohort_
     body = {
         "format": FORMAT,
-        "parameters": {name: getattr(model, name) for name in ("project", "max_bins", "encoding", "C", "purpose")},
-        "model": model.model_id_,
+        "parameters": {name: getattr(model, name) for name in PARAMETERS},
         "job": model.job_,
         "cohort": {"id": cohort.id, "root": cohort.root.hex(), "subjects": list(cohort.subjects)},
-        "bands": model.bands_.tolist(),
         "columns": [_column(column) for column in model.columns_],
-        "encoding": model.encoding_,
-        "coef": model.coef_.tolist(),
-        "intercept": model.intercept_.tolist(),
-        "card": msgspec.to_builtins(model.card_),
-        "node_card": msgspec.to_builtins(model.node_card_),
         "iv": model.iv_.to_dict(),
+        "released": _released(model) if hasattr(model, "card_") else None,
     }
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -52,31 +49,43 @@ def save_half(model: JointScorecard, path: str | Path) -> None:
 
 def load_half(model: JointScorecard, path: str | Path) -> JointScorecard:
     """Fill an empty estimator with what `save_half` wrote; raises ValueError for any other file."""
-    import pandas as pd
-
+    name = Path(path).name
     try:
         body: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
-            raise ValueError(f"{Path(path).name} has another format than {FORMAT}")
-        model.set_params(**body["parameters"])
-        cohort = body["cohort"]
-        model.cohort_ = AlignedCohort(
-            model.project, cohort["id"], bytes.fromhex(cohort["root"]), tuple(cohort["subjects"]), len(cohort["subjects"])
-        )
-        model.model_id_, model.job_, model.encoding_ = body["model"], body["job"], body["encoding"]
-        model.bands_ = np.array(body["bands"], dtype=np.uint8)
+            raise ValueError(f"{name} has another format than {FORMAT}")
+        model.set_params(**{parameter: body["parameters"][parameter] for parameter in PARAMETERS})
+        cohort, subjects = body["cohort"], tuple(body["cohort"]["subjects"])
+        model.cohort_ = AlignedCohort(model.project, cohort["id"], bytes.fromhex(cohort["root"]), subjects, len(subjects))
+        model.job_ = body["job"]
         model.columns_ = [_load_column(column) for column in body["columns"]]
-        model.card_ = msgspec.convert(body["card"], ModelCard)
-        model.node_card_ = msgspec.convert(body["node_card"], Signed)
         model.iv_ = pd.Series(body["iv"], name="iv", dtype=float)
-        half = LogisticRegression(C=model.C, max_iter=1000)
-        half.coef_, half.intercept_ = np.array(body["coef"]), np.array(body["intercept"])
-    except (KeyError, TypeError, json.JSONDecodeError, msgspec.ValidationError) as error:
-        raise ValueError(f"{Path(path).name} is not a model that was saved here: {type(error).__name__}") from None
-    card = model.card_
-    model.band_means_, model.leakage_, model.metrics_ = card.node.band_means, card.node.leakage, card.metrics
-    model.set_half(half, Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_))
+        if body["released"] is not None:
+            _load_released(model, body["released"])
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, msgspec.ValidationError) as error:
+        raise ValueError(f"{name} is not a model that was saved here ({type(error).__name__})") from None
     return model
+
+
+def _released(model: JointScorecard) -> dict[str, Any]:
+    return {
+        "bands": model.bands_.tolist(),
+        "encoding": model.encoding_,
+        "coef": model.coef_.tolist(),
+        "intercept": model.intercept_.tolist(),
+        "card": msgspec.to_builtins(model.card_),
+        "node_card": msgspec.to_builtins(model.node_card_),
+    }
+
+
+def _load_released(model: JointScorecard, body: dict[str, Any]) -> None:
+    model.bands_ = np.array(body["bands"], dtype=np.uint8)
+    model.encoding_ = body["encoding"]
+    model.node_card_ = msgspec.convert(body["node_card"], Signed)
+    model.set_card(msgspec.convert(body["card"], ModelCard))
+    half = LogisticRegression(C=model.C, max_iter=1000)
+    half.coef_, half.intercept_ = np.array(body["coef"]), np.array(body["intercept"])
+    model.set_half(half, Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_))
 
 
 def _column(column: BankColumn) -> dict[str, Any]:

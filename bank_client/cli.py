@@ -1,0 +1,338 @@
+"""The bank's commands: for its modellers (project, align, train, release, serve, score) and its officers (check).
+
+Every command takes `--json` and then prints one object; otherwise progress goes to the error stream and a short account
+to the output. A refusal ends with exit code 1 and says what was wrong and what to do next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bank_client.alignment import Progress
+    from bank_client.joint_scorecard import JointScorecard
+    from bank_client.session import Bank
+
+app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
+project = typer.Typer(no_args_is_help=True, help="File a project with the credit office, or look at one.")
+app.add_typer(project, name="project")
+
+Config = Annotated[Path, typer.Option("--config", help="The settings file.", envvar="XINQIAO_BANK_CONFIG")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
+LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]
+Csv = Annotated[Path, typer.Argument(help="A CSV file of the bank's own customers.", exists=True, dir_okay=False)]
+ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write the result.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `train` or `release` wrote.", exists=True)]
+Plots = Annotated[Path | None, typer.Option(help="A folder to draw plots into.")]
+KeyFile = Annotated[Path, typer.Argument(help="Where to write the private key (mode 0600).")]
+KeptCohort = Annotated[Path | None, typer.Option(help="A cohort that `align` wrote; by default the rows are aligned now.")]
+SETTINGS = Path("bank.toml")
+
+
+@app.command()
+def keygen(file: KeyFile, as_json: Json = False) -> None:
+    """Make a signing key; prints the public half, which the office enrols."""
+    from bank_client.config import make_key
+
+    with _plain_errors():
+        public = b64encode(make_key(file)).decode()
+    _print({"key_file": str(file), "public_key": public}, f"public key, for the credit office to enrol: {public}", as_json)
+
+
+@app.command()
+def who(config: Config = SETTINGS, as_json: Json = False) -> None:
+    """Show how the credit office knows you, and that both services answer."""
+    with _session(config) as bank:
+        me, home, key = bank.me, bank.institution, b64encode(bank.public_key).decode()
+        same = bank.public_key == me.key
+        facts = {
+            "person": me.id,
+            "name": me.name,
+            "role": str(me.role),
+            "institution": home.name,
+            "suspended": me.suspended or home.suspended,
+            "key_is_enrolled": same,
+            "second_approval": home.second_approval,
+        }
+        bank.node.client.get_raw("/healthz")
+    state = "suspended" if facts["suspended"] else "in good standing"
+    account = f"{me.name} ({me.id}), {me.role} of {home.name}, {state}; node and office answer"
+    _print(facts, account if same else f"{account}\nBUT the key in use, {key}, is not the enrolled one", as_json)
+
+
+# -------------------------------------------------------------------- projects
+
+
+@project.command("file")
+def project_file(
+    identifier: Annotated[str, typer.Option("--project", help="An id of your choice.")],
+    title: Annotated[str, typer.Option(help="What it is for, in a line.")],
+    fields: Annotated[str, typer.Option(help="Catalogue fields of the node, separated by commas.")],
+    kind: Annotated[str, typer.Option(help="joint-scorecard or check.")] = "joint-scorecard",
+    purpose: Annotated[str, typer.Option(help="modelling, loan-approval or post-loan.")] = "modelling",
+    days: Annotated[int, typer.Option(min=1, help="How long it runs.")] = 365,
+    checks: Annotated[int, typer.Option(min=0, help="How many questions it may ask.")] = 1000,
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """File a project; the credit office decides on it."""
+    import time
+
+    from models.logged import Empty
+    from models.projects import Project, ProjectKind
+
+    with _session(config) as bank:
+        now = int(time.time())
+        filed = Project(
+            id=identifier,
+            bank=bank.config.institution,
+            kind=ProjectKind(kind),
+            title=title,
+            purpose=purpose,
+            fields=tuple(name.strip() for name in fields.split(",") if name.strip()),
+            valid_from=now,
+            valid_to=now + days * 86_400,
+            checks=checks,
+            requested_by=bank.config.person,
+        )
+        bank.office.logged("/projects", filed, Empty)
+    _print({"project": identifier, "state": "filed"}, f"{identifier} is filed; a clerk of the office decides on it", as_json)
+
+
+@project.command("status")
+def project_status(identifier: ProjectId, config: Config = SETTINGS, as_json: Json = False) -> None:
+    """Show whether the office has decided."""
+    from models.projects import ProjectStatus
+
+    with _session(config) as bank:
+        status = bank.office.get(f"/projects/{identifier}", ProjectStatus)
+    reason = f": {status.reason}" if status.reason else ""
+    _print(
+        {"project": identifier, "state": status.state, "reason": status.reason},
+        f"{identifier} is {status.state}{reason}",
+        as_json,
+    )
+
+
+# -------------------------------------------------------------------- modellers
+
+
+@app.command()
+def align(
+    identifier: ProjectId,
+    file: Csv,
+    identity: IdColumn,
+    out: Out = Path("cohort.json"),
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """Find the rows that bank and node both know, and keep them as a cohort."""
+    from bank_client.alignment import align as run
+
+    with _session(config) as bank, _progress(as_json) as progress:
+        cohort = run(bank, identifier, list(_read(file, identity).index), progress=progress)
+        cohort.save(out)
+        facts = {"cohort": cohort.id, "rows": cohort.rows, "asked": cohort.asked, "refused": cohort.refused} | _phases(bank)
+    _print(facts, f"{cohort.rows:,} of {cohort.asked:,} customers are aligned; kept in {out}", as_json)
+
+
+@app.command()
+def train(
+    identifier: ProjectId,
+    file: Csv,
+    identity: IdColumn,
+    label: LabelColumn,
+    cohort: KeptCohort = None,
+    max_bins: Annotated[int, typer.Option(min=2, max=20, help="Bins a column at most.")] = 20,
+    out: Out = Path("trained.json"),
+    plots: Plots = None,
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """Train a joint scorecard up to figures that name no row; `release` follows, if they are good."""
+    from bank_client.alignment import AlignedCohort
+    from bank_client.joint_scorecard import JointScorecard
+
+    with _session(config) as bank, _progress(as_json) as progress:
+        rows, labels = _split(_read(file, identity), label)
+        aligned = AlignedCohort.load(cohort) if cohort else None
+        model = JointScorecard(identifier, bank, aligned, max_bins=max_bins, progress=progress).fit(rows, labels)
+        model.save(out)
+        if plots:
+            from bank_client.plots import draw_woe
+
+            draw_woe(model, plots / "woe.png")
+        facts = {"job": model.job_, "rows": model.cohort_.rows, "iv": model.iv_.round(4).to_dict(), "notes": list(model.notes_)}
+        facts |= _phases(bank)
+    strongest = "\n".join(f"  {name:<28} {value:.3f}" for name, value in model.iv_.head(10).items())
+    _print(facts, f"trained on {model.cohort_.rows:,} rows; information values:\n{strongest}\nkept in {out}", as_json)
+
+
+@app.command()
+def release(
+    trained: Model,
+    file: Csv,
+    identity: IdColumn,
+    label: LabelColumn,
+    out: Out = Path("model.json"),
+    parent: Annotated[str, typer.Option(help="The model that this one replaces.")] = "",
+    plots: Plots = None,
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """Have the node release its bands (spends budget), fit the bank's half, and register the card with the office."""
+    with _session(config) as bank:
+        rows, labels = _split(_read(file, identity), label)
+        model = _load(trained, bank).attach(rows, labels).release(parent).register()
+        model.save(out)
+        if plots:
+            from bank_client.plots import draw_roc
+
+            draw_roc({"joint, out of fold": (model.labels_, model.out_of_fold_)}, plots / "roc.png")
+        figures = model.metrics_
+        facts = {"model": model.model_id_, "bands": len(model.band_means_), "auc": figures.auc, "ks": figures.ks}
+        facts |= {"leakage": model.leakage_.text().splitlines()} | _phases(bank)
+    account = f"model {model.model_id_}: AUC {figures.auc}, KS {figures.ks} out of fold; the office decides on its card"
+    _print(facts, f"{account}\n{model.leakage_.text()}\nkept in {out}", as_json)
+
+
+@app.command()
+def serve(model: Model, config: Config = SETTINGS, as_json: Json = False) -> None:
+    """Hand the office's approval of a model to the node, whose operator then builds the score table."""
+    with _session(config) as bank:
+        table = _load(model, bank).serve()
+    _print({"table": table}, f"the node may now build {table}", as_json)
+
+
+@app.command()
+def score(
+    model: Model, file: Csv, identity: IdColumn, out: Out = Path("scores.csv"), config: Config = SETTINGS, as_json: Json = False
+) -> None:
+    """Score customers and new, consented applicants; each new one is a private query under a ticket."""
+    with _session(config) as bank, _progress(as_json) as progress:
+        rows = _read(file, identity)
+        fitted = _load(model, bank).set_params(progress=progress)
+        scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1], band=fitted.bands_of(rows.index))
+        scores["reasons"] = ["; ".join(reasons) for reasons in fitted.reasons_of(rows.index)]
+        scores.to_csv(out)
+        scored = int(scores.probability.notna().sum())
+        facts = {"rows": len(rows), "scored": scored, "file": str(out)} | _phases(bank)
+    _print(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)
+
+
+# -------------------------------------------------------------------- officers
+
+
+@app.command()
+def check(
+    identifier: ProjectId,
+    subject: Annotated[str, typer.Option(prompt="subject id", hide_input=True, help="Asked for when it is not given.")],
+    purpose: Annotated[str, typer.Option(help="loan-approval or post-loan.")] = "loan-approval",
+    table: Annotated[str, typer.Option(help="A score table, to look up one applicant's score.")] = "",
+    approver: Annotated[Path | None, typer.Option(help="Settings file of the second person who approves.")] = None,
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """Look at one consented subject's record; the receipt is kept for `xinqiao verify --receipt`."""
+    from contextlib import nullcontext
+
+    from bank_client.checks import authorised_check
+
+    with _session(config) as bank, _session(approver) if approver else nullcontext() as second:
+        found = authorised_check(bank, identifier, subject, purpose, approver=second, table=table)
+    assert found.result.leaf is not None
+    facts: dict[str, Any] = {"record": found.record, "leaf": found.result.leaf.index, "epoch": found.result.epoch}
+    facts |= {"receipt": str(found.receipt_file), "entry": str(found.entry_file)}
+    record = "\n".join(f"  {name:<28} {value}" for name, value in (found.record or {}).items()) or "  the node has no record"
+    _print(facts, f"{record}\nleaf {found.result.leaf.index} of the node's log; receipt in {found.receipt_file}", as_json)
+
+
+# -------------------------------------------------------------------- what all of them share
+
+
+@contextmanager
+def _session(config: Path) -> Iterator[Bank]:
+    from bank_client.session import Bank
+
+    with _plain_errors(), Bank(config) as bank:
+        yield bank
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    from audit.verifier.errors import LogError
+    from crypto.errors import CryptoError
+    from models.problems import Problem
+
+    try:
+        yield
+    except Problem as problem:
+        typer.echo(f"{problem.title}: {problem.detail}\n{problem.next_step}", err=True)
+    except (CryptoError, LogError, ValueError) as error:
+        typer.echo(str(error), err=True)
+    except OSError as error:
+        typer.echo(f"{error.strerror}: {error.filename}", err=True)
+    else:
+        return
+    raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A bar on the error stream for each kind of work."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(file=sys.stderr, quiet=quiet)
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[int, Any] = {}
+
+        def show(what: str, done: int, of: int) -> None:
+            if of not in tasks:
+                tasks[of] = bars.add_task(what, total=of)
+            bars.update(tasks[of], description=what, completed=done)
+
+        yield show
+
+
+def _read(file: Path, identity: str) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_csv(file, dtype={identity: str})
+    if identity not in frame:
+        raise ValueError(f"{file.name} has no column {identity}; its columns are {', '.join(map(str, frame.columns))}")
+    return frame.set_index(identity)
+
+
+def _split(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    if label not in frame:
+        raise ValueError(f"the file has no column {label}; its columns are {', '.join(map(str, frame.columns))}")
+    return frame.drop(columns=label), frame[label]
+
+
+def _load(file: Path, bank: Bank) -> JointScorecard:
+    from bank_client.joint_scorecard import JointScorecard
+
+    return JointScorecard.load(file, bank)
+
+
+def _phases(bank: Bank) -> dict[str, Any]:
+    return {"phases": {name: vars(phase) for name, phase in bank.phases.items()}}
+
+
+def _print(facts: dict[str, Any], account: str, as_json: bool) -> None:
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else account)
