@@ -30,6 +30,8 @@ _write_locks_guard = threading.Lock()
 
 def open_engine(url: str, **options: Any) -> Engine:
     """An engine for `sqlite:///path` or `postgresql+psycopg://…` whose commits are durable."""
+    # A failed statement's parameters hold identities and records: an error must not print them.
+    options = {"hide_parameters": True} | options
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         options = {"pool_size": POOL_SIZE, "max_overflow": POSTGRESQL_OVERFLOW, "pool_pre_ping": True} | options

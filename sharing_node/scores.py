@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from models.problems import ReleaseRefused
-from models.scorecard.learner import NodeColumns
+from models.scorecard.learner import NodeColumns, NodeField
 from models.scorecard.limits import Refused
 from models.scorecard.release import NOT_RELEASED
 from models.scorecard.score import NodeModel, score_table
@@ -36,24 +37,36 @@ def earlier_bands(connection: Connection, subjects: Sequence[str]) -> list[NDArr
     return found
 
 
-def score_records(
-    node: Node, connection: Connection, model: StoredModel, subjects: Sequence[str]
-) -> tuple[list[str], list[bytes]]:
-    """The subjects that have any of the model's fields, and the plain record of each: band and reason codes."""
-    half = NodeModel.from_bytes(model.half)
-    fields = node.catalogue.select([field.name for field in half.fields])
-    raw = records.numeric_columns(connection, fields, subjects)
+@dataclass(frozen=True)
+class Served:
+    """Whom a model's score table serves now, and the model's fields of them, in the same order."""
+
+    subjects: list[str] = field(repr=False)
+    columns: NodeColumns
+
+
+def served_columns(node: Node, connection: Connection, fields: Sequence[NodeField]) -> Served:
+    """Subjects with a standing collection consent, no open objection to these fields, and a value in any of them."""
+    names = tuple(entry.name for entry in fields)
+    candidates = sorted(set(node.eligibility().collection) - node.disputed(names))
+    raw = records.numeric_columns(connection, node.catalogue.select(names), candidates)
     known = np.asarray(~np.isnan(raw).all(axis=1))
-    scored = [subject for subject, has in zip(subjects, known, strict=True) if has]
     raw = raw[known]
-    codes = half.codes({field.name: raw[:, j] for j, field in enumerate(half.fields)})
-    columns = NodeColumns(half.fields, codes, raw.T.copy())
+    codes = np.stack([entry.bins.apply(raw[:, j]) for j, entry in enumerate(fields)])
+    subjects = [subject for subject, has in zip(candidates, known, strict=True) if has]
+    return Served(subjects, NodeColumns(tuple(fields), codes, raw.T.copy()))
+
+
+def score_records(node: Node, connection: Connection, model: StoredModel) -> tuple[list[str], list[bytes]]:
+    """Whom the model's score table serves, and the plain record of each: band and reason codes."""
+    half = NodeModel.from_bytes(model.half)
+    served = served_columns(node, connection, half.fields)
     try:
-        table = score_table(half, columns, earlier_bands(connection, scored), node.limits)
+        table = score_table(half, served.columns, earlier_bands(connection, served.subjects), node.limits)
     except Refused as error:
         raise ReleaseRefused(error.reason, advice=error.accepted or None) from None
     plain = [
         msgspec.json.encode(ScoreRecord(band=int(band), reasons=themes))
         for band, themes in zip(table.bands, table.themes, strict=True)
     ]
-    return scored, plain
+    return served.subjects, plain

@@ -11,7 +11,7 @@ Leakage of a release: log2(bands) bits a subject (4.3 for 20), and the R² of ea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ Codes = NDArray[np.uint8]
 
 NOT_RELEASED = 255  # in an earlier release's codes: this subject was not in it
 _SHRINK = 0.93
+_ROOM = 0.005  # kept free at release, since a score table is measured again on whoever it serves that night
 _WEIGHT_SCALE = 1 << 20  # weights are multiples of 2^-20, so that sums of them are exact in any order and on any build
 _ROWS_PER_LEVEL = 10  # a group of subjects is measured on its own from so many rows for each regressor on
 
@@ -74,6 +75,11 @@ class Leakage:
         views = np.array([[column.woe, column.raw, column.rank] for column in self.columns])
         return float(views.mean(axis=0).max())
 
+    def worst(self, other: Leakage) -> Leakage:
+        """The larger R² of each column and view, of two populations."""
+        pairs = zip(self.columns, other.columns, strict=True)
+        return Leakage(tuple(ColumnLeak(a.name, max(a.woe, b.woe), max(a.raw, b.raw), max(a.rank, b.rank)) for a, b in pairs))
+
     def within(self, limits: Limits) -> bool:
         """Whether the limits hold."""
         return self.most <= limits.r2_column and self.mean <= limits.r2_mean
@@ -104,6 +110,7 @@ def release(
     weights: Floats,
     earlier: Sequence[Codes],
     limits: Limits,
+    served: tuple[NodeColumns, Sequence[Codes]] | None = None,
 ) -> Release:
     """Bands of a cohort within the limits.
 
@@ -114,13 +121,18 @@ def release(
         earlier: uint8[N] each, everything ever released on these subjects to any bank, in this cohort's order;
             `NOT_RELEASED` for subjects that were not in it.
         limits: of the project.
+        served: the subjects whom the model's score table will serve, and what was released on them: they are others
+            than the cohort, so the limit is held on them as well.
 
     Raises:
         LimitRefused: no shrinking makes the bands say little enough.
     """
-    X = np.stack([level[codes] for level, codes in zip(levels, columns.codes, strict=True)]) / SCALE
+    X = _columns_of(columns, levels)
     count = limits.band_count(len(columns.fields))
     gauge = LeakGauge(columns, X, earlier)
+    room = replace(limits, r2_column=limits.r2_column - _ROOM, r2_mean=limits.r2_mean - _ROOM)
+    X_served = np.zeros((len(levels), 0)) if served is None else _columns_of(served[0], levels)
+    served_gauge = LeakGauge(served[0], X_served, served[1]) if served is not None else None
     size = np.abs(weights)
     cap = float(size.max(initial=0.0))
     least = float(size[size > 0].min(initial=cap))
@@ -134,7 +146,9 @@ def release(
             bands = make_bands(u, count, limits.level_rows)
             codes = bands.apply(u)
             leakage = gauge.measure([codes])
-            if leakage.within(limits):
+            if served_gauge is not None and leakage.within(room):
+                leakage = leakage.worst(served_gauge.measure([bands.apply(tried @ X_served)]))
+            if leakage.within(room):
                 names = tuple(f.name for f, s in zip(columns.fields, size, strict=True) if s > cap)
                 return Release(tried, bands, codes, leakage, names)
         if cap <= least:
@@ -146,6 +160,11 @@ def release(
         f"(R² of at most {limits.r2_column:.2f} for any and {limits.r2_mean:.2f} on average is allowed)",
         "Train with more node fields or fewer that say the same, or on subjects with fewer earlier releases.",
     )
+
+
+def _columns_of(columns: NodeColumns, levels: Sequence[Integers]) -> Floats:
+    """WOE columns float64[J, N] in standard deviations of the cohort."""
+    return np.asarray(np.stack([level[codes] for level, codes in zip(levels, columns.codes, strict=True)]) / SCALE)
 
 
 def make_bands(u: Floats, count: int, support: int) -> Bands:

@@ -106,9 +106,9 @@ class Epochs:
         return decoded.table, decoded.epoch
 
     def _records(self, connection: Connection, table: StoredTable) -> tuple[list[str], list[bytes]]:
-        served = set(self._node.eligibility().collection) - self._node.disputed(table.fields)
         if table.kind == "score":
-            return score_records(self._node, connection, state.model(connection, table.model), sorted(served))
+            return score_records(self._node, connection, state.model(connection, table.model))
+        served = set(self._node.eligibility().collection) - self._node.disputed(table.fields)
         fields = self._node.catalogue.select(table.fields)
         pairs = [(s, payload) for s, payload in records.iterate_record_bytes(connection, fields) if s in served]
         return [s for s, _ in pairs], [payload for _, payload in pairs]

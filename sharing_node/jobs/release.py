@@ -21,7 +21,7 @@ from models.training import Released
 from models.wire import Signed
 from sharing_node.jobs.training import Running, Trainings
 from sharing_node.node import Node
-from sharing_node.scores import earlier_bands
+from sharing_node.scores import earlier_bands, served_columns
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredModel, StoredTable
 
@@ -40,6 +40,8 @@ class Releases:
         running = self._trainings.running(call)
         with call.engine.connect() as connection:
             earlier = earlier_bands(connection, running.cohort.subjects)
+            served = served_columns(self._node, connection, running.columns.fields)
+            served_earlier = earlier_bands(connection, served.subjects)
             most = self._releases_this_year(connection, running, call.now)
             trainings = state.trainings_used(connection, running.project.id)
         with running.lock:
@@ -47,7 +49,14 @@ class Releases:
                 running.limits.check_releases(most)
                 learner = running.training.learned()
                 assert learner.weights_ is not None
-                made = release(running.columns, learner.levels_, learner.weights_, earlier, running.limits)
+                made = release(
+                    running.columns,
+                    learner.levels_,
+                    learner.weights_,
+                    earlier,
+                    running.limits,
+                    served=(served.columns, served_earlier),
+                )
                 figures = running.training.figures()
             except rules.OutOfOrder as error:
                 raise Conflict("this training is not proven yet; hand over the office's verdict first") from error
