@@ -245,7 +245,7 @@ class Sequencer:
         try:
             report = check_log(fetch, [key], earlier=[mark] if mark else [], on_entry=self._keep_lease)
         except DamagedLog as damage:
-            raise LogRefusal(f"the signer refuses, the stored log is not the signed one. {damage}") from None
+            raise LogRefusal(f"the stored log is not the signed one, at {damage}") from None
         if stored != report.size or last.size != report.size:
             raise LogRefusal(f"{stored:,} entries are stored, but {report.size:,} were signed")
         if self._high_water is not None:
