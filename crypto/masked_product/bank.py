@@ -20,7 +20,8 @@ def commit_vectors(vectors: Sequence[VectorSpec], alphas: NDArray[np.int64], see
 
     SHA-256 over bound, scale, length, seed_v and α_v as little-endian int64; seed_v is secret until opened to the office.
     """
-    expect_input(alphas, (len(vectors), alphas.shape[-1]), np.int64, "alphas")
+    rows = alphas.shape[-1] if isinstance(alphas, np.ndarray) and alphas.ndim else 0
+    expect_input(alphas, (len(vectors), rows), np.int64, "alphas")
     check_seed(seed, "the bank's seed")
     return [
         _commit(spec, np.ascontiguousarray(alpha), vector_seed(seed, v))

@@ -26,7 +26,7 @@ class ReplayDigests:
     w: bytes
 
 
-def replay(  # noqa: PLR0917  (in the order of the messages)
+def replay(
     shape: ProductShape,
     session_seed: bytes,
     alphas: NDArray[np.int64],

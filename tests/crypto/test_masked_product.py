@@ -349,6 +349,9 @@ def test_own_input_outside_its_bounds_is_refused() -> None:
     for bad in (good.astype(np.float64), good[:2], good[:, :-1], good.astype(np.int32)):
         with pytest.raises(ParameterError, match="alphas: expected int64"):
             BankProduct(ONE_HOT, SESSION, bad, BANK_SEED)
+    for other in (None, good[0], good[:2], good.astype(np.float64)):
+        with pytest.raises(ParameterError, match="alphas: expected int64"):
+            commit_vectors(ONE_HOT.vectors, other, BANK_SEED)  # type: ignore[arg-type]
     for seed in (b"", b"x" * 31, "x" * 32):
         with pytest.raises(ParameterError, match="must be 32 bytes"):
             BankProduct(ONE_HOT, SESSION, good, seed)  # type: ignore[arg-type]
