@@ -9,14 +9,11 @@ Leakage: the office sees labels and columns at positions that mean nothing to it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from audit.office.office import Office
@@ -33,6 +30,7 @@ from crypto.xof import session_seed
 from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, PeerUnavailable
 from models.scorecard import inputs as scorecard
 from models.scorecard.limits import InputRefused, LimitRefused, Limits
+from models.scorecard.noise import alpha_mac
 from models.scorecard.rounds import MOMENTS, ROUNDS, Digests, Plan, RoundRecord, replay_round
 from models.training import (
     Column,
@@ -49,7 +47,6 @@ from models.training import (
 )
 from models.wire import Signed, unpack
 
-HMAC_DOMAIN = b"xinqiao/office/vector-hmac/v1"
 MOST_VECTORS = 65
 MOST_LEVELS = 256
 MOST_ROWS = 1 << 20
@@ -181,17 +178,12 @@ class Replays:
             raise InputsRefused(error.reason) from None
         commitments = commit_vectors(specs, alphas, opening.seed)
         infos = tuple(
-            VectorInfo(bound=spec.bound, scale=spec.scale, commitment=commitment, hmac=self._hmac(spec.scale, alpha))
+            VectorInfo(
+                bound=spec.bound, scale=spec.scale, commitment=commitment, hmac=alpha_mac(self._office.keys.inputs, alpha)
+            )
             for spec, alpha, commitment in zip(specs, alphas, commitments, strict=True)
         )
         return _Opened(opened, infos)
-
-    def _hmac(self, scale: int, alpha: NDArray[np.int64]) -> bytes:
-        """The office's name for these exact values: equal for equal vectors, and it says nothing else."""
-        state = hmac.new(self._office.keys.inputs, HMAC_DOMAIN, hashlib.sha256)
-        state.update(scale.to_bytes(8) + alpha.size.to_bytes(8))
-        state.update(np.ascontiguousarray(alpha, dtype="<i8").data)
-        return state.digest()
 
     # ------------------------------------------------------------------ before a round
 

@@ -18,7 +18,7 @@ from tests.office.world import World
 def person(person_id: str, role: Role, key: bytes | None = None, **changes: object) -> Person:
     fields = {
         "id": person_id,
-        "institution": person_id.split("/")[0],
+        "institution": person_id.split("/", maxsplit=1)[0],
         "name": "Zhao",
         "role": role,
         "key": key or Ed25519PrivateKey.generate().public_key().public_bytes_raw(),

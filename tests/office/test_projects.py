@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from models import wire
+from models.logged import Empty
 from models.problems import BadMessage, Conflict, Forbidden, NotFound, Problem, Unusable
 from models.projects import Decision, ProjectApproval, ProjectKind, ProjectStatus, Target
-from models.logged import Empty
 from tests.office.world import World
 
 

@@ -230,9 +230,7 @@ def test_the_budget_of_checks_ends_enumeration_and_raises_an_alarm(fresh: World)
 def test_a_bank_that_asks_for_it_needs_a_second_person(world: World) -> None:
     world.clerk.logged(
         "/institutions",
-        Institution(
-            id="bank-c", name="C", kind=InstitutionKind.BANK, licence="4", declared_customers=10, second_approval=True
-        ),
+        Institution(id="bank-c", name="C", kind=InstitutionKind.BANK, licence="4", declared_customers=10, second_approval=True),
         Empty,
     )
     from models.parties import Role

@@ -18,13 +18,13 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI, Response
 
+from audit.database import open_engine
 from audit.office.app import create_app, open_office
 from audit.office.enrolment import enrol_first_clerk, enrol_node, enrol_office
 from audit.office.keys import OfficeKeys
 from audit.office.migrate import upgrade
 from audit.office.office import Office
 from audit.office.settings import OfficeSettings
-from audit.database import open_engine
 from audit.verifier.note import NoteSigner
 from crypto.request_proof import prove
 from crypto.voprf import VoprfClient, VoprfServer, generate_key_pair
@@ -34,7 +34,7 @@ from models.http_client import SignedClient
 from models.logged import Empty
 from models.parties import Directory, Institution, InstitutionKind, Person, Role
 from models.projects import Decision, Project, ProjectKind, ProjectStatus
-from models.tables import Manifest, SubmitManifest, tag_context  # noqa: F401
+from models.tables import Manifest, SubmitManifest
 from models.tickets import RequestTickets, TicketContext, TicketRequest, Tickets
 from models.wire import Signed
 from sharing_node.epochs import build
@@ -157,7 +157,7 @@ class World:
         self.keys[person_id] = key or Ed25519PrivateKey.generate()
         person = Person(
             id=person_id,
-            institution=person_id.split("/")[0],
+            institution=person_id.split("/", maxsplit=1)[0],
             name=person_id,
             role=role,
             key=self.keys[person_id].public_key().public_bytes_raw(),
@@ -292,14 +292,13 @@ def running(folder: Path, database_url: str = "", **settings: Any) -> Iterator[W
     """An initialised office with everyone of `PEOPLE` enrolled, and the node's tables beside it."""
     clock, tables, port = Clock(), TableHost(), free_port()
     node_key, node_log = Ed25519PrivateKey.generate(), NoteSigner("node.test/log", Ed25519PrivateKey.generate())
+    peer = {"node_url": f"http://127.0.0.1:{tables.port}", "node_log": str(node_log.key)}
     configured = OfficeSettings(
         data_dir=folder,
         database_url=database_url,
         port=port,
         public_url=f"http://127.0.0.1:{port}",
-        node_url=f"http://127.0.0.1:{tables.port}",
-        node_log=str(node_log.key),
-        **settings,
+        **{**peer, **settings},
     )
     OfficeKeys.create(folder)
     upgrade(open_engine(configured.database))
