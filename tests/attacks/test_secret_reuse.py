@@ -35,7 +35,7 @@ from tests.attacks.toy import DIMENSION, r_squared, solve, toy_dimension
 pytestmark = pytest.mark.attack
 
 NAME = "secret-reuse"
-FULL_COUNT = 200
+FULL_COUNT = 60  # times 20 where a trial reads few cells
 SMALL_COUNT = 3
 LARGEST = 0.05
 
