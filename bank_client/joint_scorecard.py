@@ -245,7 +245,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = len(design.columns)
 
     def _new_half(self) -> LogisticRegression:
-        return LogisticRegression(C=self.C, max_iter=1000)
+        return LogisticRegression(C=self.C, solver="newton-cholesky", max_iter=100)
 
     def save(self, path: str | Path) -> None:
         """Write a trained or released model as JSON, mode 0600: the file holds customers' ids and, released, their bands."""

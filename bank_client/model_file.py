@@ -83,7 +83,7 @@ def _load_released(model: JointScorecard, body: dict[str, Any]) -> None:
     model.encoding_ = body["encoding"]
     model.node_card_ = msgspec.convert(body["node_card"], Signed)
     model.set_card(msgspec.convert(body["card"], ModelCard))
-    half = LogisticRegression(C=model.C, max_iter=1000)
+    half = LogisticRegression(C=model.C)
     half.coef_, half.intercept_ = np.array(body["coef"]), np.array(body["intercept"])
     model.set_half(half, Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_))
 

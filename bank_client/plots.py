@@ -69,14 +69,14 @@ def _bars(axes: Axes, column: BankColumn) -> None:
     colours = [COLOURS[3] if woe > 0 else COLOURS[0] for woe in column.woe]
     axes.bar(range(column.woe.size), column.woe, color=colours)
     axes.axhline(0, color="#444444", linewidth=0.8)
-    axes.set_title(f"{column.bins.field}  (IV {column.iv:.3f})", fontsize=10)
+    axes.set_title(f"{_shown(column.bins.field, 'field')}  (IV {column.iv:.3f})", fontsize=10)
     axes.set_xticks(range(column.woe.size), _bin_names(column), rotation=60, fontsize=7)
 
 
 def _bin_names(column: BankColumn) -> list[str]:
     bins = column.bins
     if not isinstance(bins, NumericBins):
-        names = dict(zip(bins.codes, bins.values, strict=True))
+        names = {code: _shown(value, f"#{code}") for code, value in zip(bins.codes, bins.values, strict=True)}
         return [names.get(code, _say("other", "其他")) for code in range(bins.count)]
     shown = [f"≤ {edge:g}" for edge in bins.edges] + ([f"> {bins.edges[-1]:g}"] if bins.edges else [_say("all", "全部")])
     return shown + [_say("missing", "缺失")] * (bins.count - len(shown))
@@ -106,6 +106,11 @@ def _cjk() -> str | None:
 
 def _say(english: str, chinese: str) -> str:
     return f"{chinese}\n{english}" if _cjk() else english
+
+
+def _shown(text: str, otherwise: str) -> str:
+    """The bank's own names may be Chinese where no font has the signs."""
+    return text if text.isascii() or _cjk() else otherwise
 
 
 def _style() -> dict[Any, Any]:
