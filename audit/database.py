@@ -19,9 +19,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 BUSY_SECONDS = 15.0
-POOL_SIZE = 16
-SQLITE_OVERFLOW = 64
-POSTGRESQL_OVERFLOW = 16
+SQLITE_POOL = 80
+"""Connections kept open: a pool that overflows opens and closes a file for each transaction, which is slow."""
+POSTGRESQL_POOL = 16
 READING_STATEMENTS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH")
 
 _write_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -34,14 +34,14 @@ def open_engine(url: str, **options: Any) -> Engine:
     options = {"hide_parameters": True} | options
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        options = {"pool_size": POOL_SIZE, "max_overflow": POSTGRESQL_OVERFLOW, "pool_pre_ping": True} | options
+        options = {"pool_size": POSTGRESQL_POOL, "pool_pre_ping": True} | options
         return create_engine(parsed, **options)
     if not parsed.database or parsed.database == ":memory:":
         raise ValueError("a database in memory is not durable; give a file: sqlite:///path/to/file.db")
     with _write_locks_guard:
         lock = _write_locks[parsed.database]
     arguments = {"timeout": BUSY_SECONDS, "factory": _factory(lock)} | options.pop("connect_args", {})
-    options = {"pool_size": POOL_SIZE, "max_overflow": SQLITE_OVERFLOW} | options
+    options = {"pool_size": SQLITE_POOL} | options
     engine = create_engine(parsed, connect_args=arguments, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "before_cursor_execute", _begin_sqlite)

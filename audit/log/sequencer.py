@@ -1,6 +1,6 @@
 """The sequencer: the one process that gives queued entries their indices and signs the tree.
 
-It holds a lease in the database. Each batch is one transaction that (1) renews the lease, (2) compares the last stored
+It holds a lease in the database. Each batch is one transaction that (1) locks the lease, (2) compares the last stored
 checkpoint with the one in memory, (3) takes what is queued, (4) stores entries, hashes and the signed checkpoint. So two
 sequencers can never both append, whatever their clocks say, and a crash leaves either all of a batch or nothing.
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from audit.database import writing
 from audit.log.cosign import Cosigner, Cosigning
@@ -47,7 +47,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class _State:
-    """The tree as it was last signed."""
+    """The tree as it was last signed, and the (queue id, index) pairs of its batch."""
 
     tree: CompactRange
     checkpoint: StoredCheckpoint
@@ -130,15 +130,14 @@ class Sequencer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                woken = self._work.is_set()
                 self._work.clear()
                 try:
-                    pause = self._step(woken)
+                    pause = self._step()
                 except LeaseLost:
                     self._stand_by()
                     pause = self._lease_seconds / 5
-                except DBAPIError as error:
-                    logger.warning("the log's database does not answer: %s", type(error.orig).__name__)
+                except (SQLAlchemyError, OSError) as error:
+                    logger.warning("the log cannot be written now, trying again: %s", type(error).__name__)
                     pause = RETRY_SECONDS
                 if pause:
                     self._work.wait(pause)
@@ -151,19 +150,19 @@ class Sequencer:
             self._stand_by()
             self._give_lease_back()
 
-    def _step(self, woken: bool) -> float:
-        """Do what there is to do; seconds to pause afterwards. `woken`: somebody waits for an entry."""
+    def _step(self) -> float:
+        """Do what there is to do; seconds to pause afterwards."""
         if self._state is None:
             self._take_lease()
             self._state = self._recover()
             self.log.waiters.attach(self._work.set)
             self._ready.set()
             self._signed.set()
-        if not woken and self._attempt is None and not self._has_queued():
+        if self._attempt is None and not self._has_queued():
             self._renew_when_due()
             return self._poll_seconds
         self._sequence(self._state)
-        return self._poll_seconds
+        return 0.0
 
     def _has_queued(self) -> bool:
         with self.log.engine.connect() as connection:
@@ -173,14 +172,14 @@ class Sequencer:
         """One batch: all that is queued, in one transaction."""
         try:
             with writing(self.log.engine) as connection:
-                self._renew(connection)
+                self._hold_lease(connection)
                 state = self._compare(connection, state)
                 self._attempt = attempt = self._append(connection, state)
         except IntegrityError:
             raise LogRefusal("the log holds rows beyond what was signed: run `xinqiao verify` and look") from None
-        self._attempt = None
         if attempt.checkpoint.size > state.checkpoint.size:
             self._settle(attempt)
+        self._attempt = None
 
     def _compare(self, connection: Connection, state: _State) -> _State:
         """The state that is stored: the one in memory, or the batch whose commit got lost on the way back to us."""
@@ -277,10 +276,20 @@ class Sequencer:
             raise LeaseLost
         self._lease_until = until
 
+    def _hold_lease(self, connection: Connection) -> None:
+        """Make sure, at the start of a transaction, that nobody else can sequence until its end."""
+        if self._renewal_is_due():
+            self._renew(connection)
+        elif not self.log.store.holds_lease(connection, self._holder):
+            raise LeaseLost
+
     def _renew_when_due(self) -> None:
-        if time.time() > self._lease_until - self._lease_seconds * 2 / 3:
+        if self._renewal_is_due():
             with writing(self.log.engine) as connection:
                 self._renew(connection)
+
+    def _renewal_is_due(self) -> bool:
+        return time.time() > self._lease_until - self._lease_seconds * 2 / 3
 
     def _stand_by(self) -> None:
         self._state = self._attempt = None
@@ -293,7 +302,7 @@ class Sequencer:
         try:
             with writing(self.log.engine) as connection:
                 self.log.store.renew_lease(connection, self._holder, 0.0)
-        except DBAPIError:
+        except SQLAlchemyError:
             logger.warning("the lease could not be given back; it expires by itself")
 
     # ------------------------------------------------------------------ the cosigning thread
@@ -306,7 +315,7 @@ class Sequencer:
             try:
                 while self._state is not None and not self._stopping.is_set() and not self._cosigning.round():
                     self._stopping.wait(RETRY_SECONDS)
-            except DBAPIError as error:
-                logger.warning("the log's database does not answer: %s", type(error.orig).__name__)
+            except SQLAlchemyError as error:
+                logger.warning("no cosignature could be asked for, trying again: %s", type(error).__name__)
                 self._stopping.wait(RETRY_SECONDS)
                 self._signed.set()

@@ -51,6 +51,7 @@ class LogStore:
         self._append_checkpoint = insert(checkpoints)
         self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
         self._latest = self._checkpoints.order_by(checkpoints.c.size.desc()).limit(1)
+        self._lease_holder = select(lease.c.holder).where(lease.c.id == LEASE_ID).with_for_update()
         self._renew_lease = (
             update(lease)
             .where(lease.c.id == LEASE_ID, lease.c.holder == bindparam("held_by"))
@@ -180,8 +181,12 @@ class LogStore:
         )
         return taken.rowcount == 1
 
+    def holds_lease(self, connection: Connection, holder: str) -> bool:
+        """Does `holder` hold the lease? The row stays locked until the transaction ends."""
+        return connection.execute(self._lease_holder).scalar() == holder
+
     def renew_lease(self, connection: Connection, holder: str, expires: float) -> bool:
-        """Prolong the lease; False if another holds it now. The row stays locked until the transaction ends."""
+        """Prolong the lease; False if another holds it now. The row stays locked, as above."""
         return connection.execute(self._renew_lease, {"held_by": holder, "until": expires}).rowcount == 1
 
     # ------------------------------------------------------------------ openings

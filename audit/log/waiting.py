@@ -11,6 +11,9 @@ from audit.verifier.errors import LogUnavailable
 
 T = TypeVar("T")
 
+REMEMBERED = 4096
+"""Indices remembered for waits that have not begun; older ones are looked up."""
+
 LOOK_FIRST = 0.002
 LOOK_LAST = 0.05
 LOOK_WHEN_LOCAL = 0.5
@@ -41,6 +44,7 @@ class Waiters:
         self._lock = threading.Lock()
         self._slots: dict[int, list[_Slot]] = {}
         self._recent: dict[int, int] = {}
+        self._before: dict[int, int] = {}
         self._last_queue_id = 0
         self._cosigned = threading.Condition(self._lock)
         self._wake: Callable[[], None] | None = None
@@ -69,8 +73,10 @@ class Waiters:
         with self._lock:
             for queue_id, index in indices:
                 opened += [(slot, index) for slot in self._slots.pop(queue_id, [])]
-            # The next wait for one of these may only be about to begin.
-            self._recent = dict(indices)
+            # The wait for some of these is only about to begin.
+            if len(self._recent) > REMEMBERED:
+                self._before, self._recent = self._recent, {}
+            self._recent.update(indices)
             self._last_queue_id = max(self._last_queue_id, indices[-1][0])
         for slot, index in opened:
             slot.open(index)
@@ -88,8 +94,9 @@ class Waiters:
         slot = _Slot()
         with self._lock:
             self._check()
-            if queue_id in self._recent:
-                return self._recent[queue_id]
+            for known in (self._recent, self._before):
+                if queue_id in known:
+                    return known[queue_id]
             self._slots.setdefault(queue_id, []).append(slot)
             wake = self._wake
             # A sequencer here tells us, unless it told before we asked.

@@ -293,6 +293,28 @@ def test_a_lost_commit_acknowledgement_is_found_again(log: Log, monkeypatch: pyt
     assert check_log(log.fetch, [SIGNER.key]).size == 6
 
 
+def test_a_full_disk_under_the_mark_passes(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A batch is durable but its mark cannot be written: nobody is told of it until it can."""
+    mark = HighWaterFile(tmp_path / "mark")
+    write, failures = mark.write, itertools.cycle([True, True, False])
+
+    def write_or_fail(note: str) -> None:
+        if next(failures):
+            raise OSError(28, "No space left on device")
+        write(note)
+
+    with running(log, high_water=mark) as sequencer:
+        monkeypatch.setattr(sequencer_module, "RETRY_SECONDS", 0.01)
+        monkeypatch.setattr(mark, "write", write_or_fail)
+        for number in range(3):
+            assert put(log, [b"entry"]) == [number]
+            assert mark.read() == log.checkpoint()
+        assert sequencer.refusal is None
+    assert "trying again: OSError" in caplog.text
+
+
 def test_weak_durability_is_refused(tmp_path: Path, postgresql_server: str) -> None:
     tables = log_tables(MetaData())
     with pytest.raises(ValueError, match="synchronous=FULL"):
