@@ -93,7 +93,9 @@ def _roc(labels: Floats, scores: Floats) -> tuple[Floats, Floats]:
 
 def _save(figure: Figure, path: Path, note: str) -> Path:
     if note:
-        figure.supxlabel(note, fontsize=8, color="#777777")
+        # Without a font for Chinese the note's English half is what can be read.
+        shown = note if _cjk() else "".join(c for c in note if c.isascii()).strip()
+        figure.supxlabel(shown, fontsize=8, color="#777777")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=144)
     return path

@@ -25,5 +25,7 @@ def bars(quiet: bool = False) -> Iterator[Progress]:
             if of not in tasks:
                 tasks[of] = drawn.add_task(what, total=of)
             drawn.update(tasks[of], description=what, completed=done)
+            if done >= of:
+                drawn.remove_task(tasks.pop(of))
 
         yield show
