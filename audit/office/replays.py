@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from audit.office.office import Office
 from audit.office.projects import Projects
 from audit.office.store import alarms, parties, trainings
+from audit.office.store.projects import APPROVED
 from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
 from audit.verifier.errors import LogError
@@ -27,7 +28,18 @@ from crypto.errors import CryptoError
 from crypto.lwe_params import PRODUCT
 from crypto.masked_product import commit_vectors
 from crypto.xof import session_seed
-from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, PeerUnavailable
+from models.problems import (
+    BadMessage,
+    BadSignature,
+    Conflict,
+    Forbidden,
+    InputsRefused,
+    NotApproved,
+    NotFound,
+    OverBudget,
+    PeerUnavailable,
+    Suspended,
+)
 from models.scorecard import inputs as scorecard
 from models.scorecard.limits import InputRefused, LimitRefused, Limits
 from models.scorecard.noise import alpha_mac
@@ -152,9 +164,13 @@ class Replays:
     def _plan(self, call: Call, signed: Signed) -> JobPlan:
         plan = self._office.node_statement(signed, JobPlan)
         with call.engine.connect() as connection:
-            project = Projects.get(connection, plan.project).project
-        if project.bank != call.institution.id:
+            stored = Projects.get(connection, plan.project)
+        if stored.project.bank != call.institution.id:
             raise Forbidden("this training belongs to another bank")
+        if stored.suspended:
+            raise Suspended("this project is suspended by the credit office")
+        if stored.state != APPROVED:
+            raise NotApproved(f"this project is {stored.state}, not approved")
         if not 1 <= plan.rows <= MOST_ROWS:
             raise BadMessage(f"a training has 1 to {MOST_ROWS} rows")
         return plan

@@ -29,7 +29,9 @@ def test_a_seal_names_the_manifest_that_was_checked(world: World) -> None:
     manifest = world.manifest(table="good")
     seal = wire.open_signed(submit(world, manifest), Seal, "office", world.office.keys.statement.public_key())
     assert (seal.table, seal.epoch, seal.manifest) == ("good", 1, manifest.digest())
-    assert world.tables.requests[-2:] == ["matrix", "hint"]
+    (matrix, signed), (hint, _) = world.tables.requests[-2:]
+    assert (matrix, hint) == ("matrix", "hint")
+    assert 'keyid="office/service"' in signed
 
 
 def test_the_same_manifest_again_gets_its_seal_again(world: World) -> None:

@@ -15,8 +15,9 @@ from audit.verifier.merkle import leaf_hash, prove_inclusion, root_of
 from audit.verifier.proof import Receipt as Proof
 from crypto.xof import session_seed
 from models import wire
-from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget
-from models.projects import ProjectKind
+from models.logged import Empty
+from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, Suspended
+from models.projects import ProjectKind, Target
 from models.scorecard.inputs import Opening as BankOpening
 from models.training import (
     Column,
@@ -297,3 +298,15 @@ def test_a_training_is_its_banks_own(lab: World, made: Cohort) -> None:
     forged = wire.sign(wire.decode(run.plan.payload, JobPlan), "node", lab.keys["bank-a/mo"])
     with pytest.raises(BadSignature):
         run.file(run.opening(1), plan=forged)
+
+
+def test_a_suspended_project_trains_no_further(lab: World, made: Cohort) -> None:
+    run = Run(lab, made)
+    suspend = Target(kind="project", id="joint", suspended=True, reason="complaint")
+    lab.clerk.logged("/suspensions", suspend, Empty)
+    try:
+        with pytest.raises(Suspended):
+            run.file(run.opening(1))
+    finally:
+        lab.clerk.logged("/suspensions", wire.replace(suspend, suspended=False), Empty)
+    run.file(run.opening(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx2
 import pytest
 
@@ -15,17 +17,23 @@ SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE}
 ONE_OF_EACH = {role: person for person, role in {**PEOPLE, **SERVICES}.items()}
 
 
-def send(world: World, method: str, path: str, person: str, body: bytes = b"", **headers: str) -> httpx2.Response:
-    request = Request(method, world.url + path, {"content-type": wire.CONTENT_TYPE, **headers}, body)
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(trust_env=False) as client:
+        yield client
+
+
+def send(http: httpx2.Client, world: World, method: str, path: str, person: str) -> httpx2.Response:
+    request = Request(method, world.url + path, {"content-type": wire.CONTENT_TYPE}, b"")
     sign_request(request, person, world.keys[person])
-    return httpx2.request(method, request.url, content=body, headers=request.headers)
+    return http.request(method, request.url, headers=request.headers)
 
 
 def test_there_is_a_person_for_every_role() -> None:
     assert set(ONE_OF_EACH) == set(Role)
 
 
-def test_only_the_named_roles_get_through(world: World) -> None:
+def test_only_the_named_roles_get_through(world: World, http: httpx2.Client) -> None:
     before = len(world.leaves())
     refused = 0
     endpoints = [endpoint for endpoint in world.app.state.gate.endpoints if endpoint.kind != "public"]
@@ -34,7 +42,7 @@ def test_only_the_named_roles_get_through(world: World) -> None:
         assert endpoint.roles, endpoint.path
         assert endpoint.kind == "logged" or endpoint.why
         for role in set(Role) - endpoint.roles:
-            response = send(world, endpoint.method, endpoint.path.replace("{id}", "x"), ONE_OF_EACH[role])
+            response = send(http, world, endpoint.method, endpoint.path.replace("{id}", "x"), ONE_OF_EACH[role])
             assert response.status_code == 403, (endpoint.path, role)
             assert response.json()["type"] == f"{URN}wrong-role"
             refused += 1
@@ -49,12 +57,12 @@ def test_public_endpoints_say_why(world: World) -> None:
     assert all(public.values())
 
 
-def test_a_role_never_enrolled_or_a_wrong_key_is_nobody(world: World) -> None:
+def test_a_role_never_enrolled_or_a_wrong_key_is_nobody(world: World, http: httpx2.Client) -> None:
     world.keys["bank-a/ghost"] = world.keys["bank-a/li"]
     world.keys["bank-a/fake"] = world.keys["bank-b/li"]
     try:
         for person in ("bank-a/ghost", "bank-a/fake"):
-            assert send(world, "POST", "/projects", person).status_code == 401
+            assert send(http, world, "POST", "/projects", person).status_code == 401
     finally:
         del world.keys["bank-a/ghost"], world.keys["bank-a/fake"]
 

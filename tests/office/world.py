@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from audit.database import open_engine
 from audit.office.app import create_app, open_office
@@ -88,14 +88,14 @@ class TableHost:
 
     port: int = field(default_factory=free_port)
     bytes_of: dict[tuple[str, int, str], bytes] = field(default_factory=dict)
-    requests: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
     def app(self) -> FastAPI:
         app = FastAPI()
 
         @app.get("/tables/{table}/epochs/{epoch}/{what}")
-        def fetch(table: str, epoch: int, what: str) -> Response:
-            self.requests.append(what)
+        def fetch(table: str, epoch: int, what: str, request: Request) -> Response:
+            self.requests.append((what, request.headers.get("signature-input", "")))
             return Response(self.bytes_of[table, epoch, what], media_type="application/octet-stream")
 
         return app
@@ -121,15 +121,17 @@ class World:
     node_log: NoteSigner
     keys: dict[str, Ed25519PrivateKey]
     app: FastAPI
-    clients: list[SignedClient] = field(default_factory=list)
+    clients: dict[tuple[str, bytes], SignedClient] = field(default_factory=dict, repr=False)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     # ------------------------------------------------------------------ who talks
 
     def client(self, person: str) -> SignedClient:
-        client = SignedClient(self.url, person, self.keys[person])
-        self.clients.append(client)
-        return client
+        """The person's client; one is kept for each key, since making one costs more than most requests."""
+        known = (person, self.keys[person].private_bytes_raw())
+        if known not in self.clients:
+            self.clients[known] = SignedClient(self.url, person, self.keys[person])
+        return self.clients[known]
 
     @property
     def clerk(self) -> SignedClient:
@@ -328,6 +330,6 @@ def running(folder: Path, database_url: str = "", **settings: Any) -> Iterator[W
             if person not in world.keys:
                 world.enrol(person, role)
         yield world
-        for client in world.clients:
+        for client in world.clients.values():
             client.close()
     office.engine.dispose()
