@@ -34,10 +34,14 @@ class Applicants:
     def __repr__(self) -> str:
         return f"Applicants({self._query!r}, known={len(self._known)}, asked={len(self._answers)})"
 
-    def bands(self, subjects: Sequence[str], purpose: str, progress: Progress = silent) -> NDArray[np.int64]:
-        """Band of each canonical id, from 0, or `UNKNOWN` or `REFUSED`; warns of how many were refused, and why."""
-        # A refusal is asked again: a consent may have been filed since.
-        wanted = [s for s in dict.fromkeys(subjects) if s not in self._known and self._is_open(s)]
+    def bands(
+        self, subjects: Sequence[str], purpose: str, progress: Progress = silent, *, again: bool = False
+    ) -> NDArray[np.int64]:
+        """Band of each canonical id, from 0, or `UNKNOWN` or `REFUSED`; warns of how many were refused, and why.
+
+        With `again`, refused ones are asked about once more: a consent may have been filed since.
+        """
+        wanted = [s for s in dict.fromkeys(subjects) if s not in self._known and self._is_open(s, again)]
         if wanted:
             results = self._query.ask_many(wanted, purpose, progress=progress)
             self._answers |= dict(zip(wanted, results, strict=True))
@@ -49,8 +53,8 @@ class Applicants:
         found = [self._answers.get(subject) for subject in subjects]
         return [() if result is None or result.record is None else _score(result.record).reasons for result in found]
 
-    def _is_open(self, subject: str) -> bool:
-        return subject not in self._answers or self._answers[subject].refused is not None
+    def _is_open(self, subject: str, again: bool) -> bool:
+        return subject not in self._answers or (again and self._answers[subject].refused is not None)
 
     def _band(self, subject: str) -> int:
         if subject in self._known:

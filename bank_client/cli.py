@@ -221,10 +221,15 @@ def score(
     model: Model, file: Csv, identity: IdColumn, out: Out = Path("scores.csv"), config: Config = SETTINGS, as_json: Json = False
 ) -> None:
     """Score customers and new, consented applicants; each new one is a private query under a ticket."""
+    from bank_client.applicants import REFUSED, UNKNOWN
+
     with _session(config) as bank, _progress(as_json) as progress:
         rows = _read(file, identity)
         fitted = _load(model, bank).set_params(progress=progress)
-        scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1], band=fitted.bands_of(rows.index))
+        scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1])
+        notes = {UNKNOWN: "the node has no record", REFUSED: "asking was refused"}
+        bands = fitted.bands_of(rows.index).tolist()
+        scores["band"] = [notes.get(band, band) for band in bands]
         scores["reasons"] = ["; ".join(reasons) for reasons in fitted.reasons_of(rows.index)]
         scores.to_csv(out)
         scored = int(scores.probability.notna().sum())
@@ -272,12 +277,18 @@ def _session(config: Path) -> Iterator[Bank]:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
+    import warnings
+
     from audit.verifier.errors import LogError
     from crypto.errors import CryptoError
     from models.problems import Problem
 
     try:
-        yield
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("default")
+            yield
+        for message in dict.fromkeys(str(warning.message) for warning in said):
+            typer.echo(message, err=True)
     except Problem as problem:
         typer.echo(f"{problem.title}: {problem.detail}\n{problem.next_step}", err=True)
     except (CryptoError, LogError, ValueError) as error:

@@ -300,7 +300,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "coef_")
         check_frame(X, fitted=self.feature_names_in_)
-        bands = self.bands_of(X.index)
+        bands = self._applicants.bands(self._canonical(X.index), self.purpose, self.progress or silent, again=True)
         matrix = self._matrix(X, np.maximum(bands, 0).astype(np.uint8))
         matrix[bands == UNKNOWN, -1] = np.asarray(self.band_means_)[self.bands_].mean()
         probabilities: Floats = self._half.predict_proba(matrix)

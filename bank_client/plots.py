@@ -78,7 +78,7 @@ def _bin_names(column: BankColumn) -> list[str]:
     if not isinstance(bins, NumericBins):
         names = {code: _shown(value, f"#{code}") for code, value in zip(bins.codes, bins.values, strict=True)}
         return [names.get(code, _say("other", "其他")) for code in range(bins.count)]
-    shown = [f"≤ {edge:g}" for edge in bins.edges] + ([f"> {bins.edges[-1]:g}"] if bins.edges else [_say("all", "全部")])
+    shown = [f"≤ {edge + 0.0:g}" for edge in bins.edges] + ([f"> {bins.edges[-1]:g}"] if bins.edges else [_say("all", "全部")])
     return shown + [_say("missing", "缺失")] * (bins.count - len(shown))
 
 

@@ -200,7 +200,8 @@ def test_applicants_are_asked_about_once_and_refused_ones_again() -> None:
     assert first.tolist() == [1, 3, UNKNOWN, REFUSED, 3]
     assert applicants.reasons(["a", "b", "c", "d"]) == [(), ("land",), (), ()]
     answers.records["d"] = b'{"band":0}'
-    assert applicants.bands(["d", "c", "b"], "loan-approval").tolist() == [0, UNKNOWN, 3]
+    assert applicants.bands(["d"], "loan-approval").tolist() == [REFUSED]
+    assert applicants.bands(["d", "c", "b"], "loan-approval", again=True).tolist() == [0, UNKNOWN, 3]
     assert answers.asked == [["b", "c", "d"], ["d"]]
 
 
