@@ -9,10 +9,11 @@
     ── Signed(root), accepted B ────────────────────────────────────────> root, distinct, budget; leaf
     <──────────────────────────────────────────────────────────────────── k·B_i with a DLEQ proof each
     <──────────────────────────────────────────────────────────────────── SHA-256(tag) of its eligible subjects, padded
-    matching tags, in the bank's order ─────────────────────────────────> tags known, distinct, cohort rules; leaf
+    matching tags, ascending ───────────────────────────────────────────> tags known, distinct, cohort rules; leaf
     <──────────────────────────────────────────────────────────────────── cohort id, root
 
-The cohort's rows are in the order of the returned tags; only the two sides know what row is whom.
+The cohort's rows are in ascending order of their tags. Only the two sides know what row is whom (the office knows the
+order in which ids were filed), and the same rows are always the same cohort, so that no noise is drawn twice for them.
 
 Leakage: the node learns which of its subjects are in the cohort; the bank learns which of its customers the node knows;
 the office learns the bank's filed customers (it holds their consents).
@@ -91,7 +92,7 @@ class Published(Message):
 
 
 class MatchTags(Message):
-    """The tags (32 bytes each) that the bank found among the published, in the row order of the cohort to be."""
+    """The tags (32 bytes each) that the bank found among the published, ascending: the row order of the cohort to be."""
 
     tags: bytes
 

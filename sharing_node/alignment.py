@@ -98,6 +98,9 @@ class Alignment:
         tags = wire.split(body.tags, 32, "tags")
         if len(set(tags)) != len(tags):
             raise CohortRefused("a row stands twice in this cohort")
+        if tags != sorted(tags):
+            # One order for one set of rows: the same rows in another order would ask the same questions under new noise.
+            raise CohortRefused("the tags of a cohort stand in ascending order")
         if any(tag not in known for tag in tags):
             raise CohortRefused("a tag in this cohort belongs to no eligible subject; align again")
         subjects = tuple(known[tag] for tag in tags)

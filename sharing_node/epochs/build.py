@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from audit.verifier.merkle import leaf_hash, node_hash, prove_inclusion, root_of
 from crypto import cells, pir
 from crypto.voprf import VoprfServer
+from models.problems import Conflict
 from models.tables import column_entry, path_depth, tag_context
 
 DUMMY_STEP = 1000
@@ -50,6 +51,9 @@ def build(server: VoprfServer, table: str, epoch: int, subjects: Sequence[str], 
     matrix, root = _matrix(sealed, per_column)
     seed = secrets.token_bytes(32)
     boundaries = b"".join(sealed[i * per_column][:8] for i in range(columns))
+    if any(sealed[i * per_column - 1][:8] == sealed[i * per_column][:8] for i in range(1, columns)):
+        # A client searches one column only, so its boundary must tell the two tags apart. One build in a million millions.
+        raise Conflict("two tags agree in their first eight bytes at a column's boundary", advice="Build the epoch once more.")
     return BuiltTable(matrix, pir.setup(matrix, seed), seed, per_column, padded_size, boundaries, root)
 
 
