@@ -60,7 +60,7 @@ OFFICER_SECONDS = 9 * 60
 BULK_SECONDS = 2 * 3600
 TICKETS_A_REQUEST = 1_000
 MOST_QUERIES_A_REQUEST = 256
-QUERY_BYTES_A_REQUEST = 900_000
+QUERY_BYTES_A_REQUEST = 4 << 20
 NONCE_BYTES = 16
 
 
@@ -248,15 +248,12 @@ class PrivateQuery:
         for start in range(0, len(questions), size):
             batch = questions[start : start + size]
             places = [epoch.table.column_of(question.tag) for question in batch]
-            made = [epoch.client.query(place) for place in places]
-            request = QueryColumns(
-                epoch=epoch.manifest.epoch, count=len(batch), queries=b"".join(wire.pack(words) for words, _ in made)
-            )
+            queries, states = epoch.client.query_many(places)
+            request = QueryColumns(epoch=epoch.manifest.epoch, count=len(batch), queries=wire.pack(queries))
             answer = self._bank.node.post(f"/tables/{self.table}/columns", request, ColumnAnswers)
             answers = wire.unpack(answer.answers, "<u4", (len(batch), epoch.manifest.rows), "answers")
-            for question, place, (_, state), words in zip(batch, places, made, answers, strict=True):
-                column = epoch.client.recover(state, words.astype(np.uint32, copy=False), epoch.hint)
-                fetched.append((question, place, column))
+            columns = epoch.client.recover_many(states, answers.astype(np.uint32, copy=False), epoch.hint)
+            fetched += zip(batch, places, columns, strict=True)
         for question, place, column in fetched:
             try:
                 question.record = epoch.table.open(place, column, question.tag, question.key)

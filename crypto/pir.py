@@ -23,6 +23,7 @@ allowed, so one byte in 10^22 is wrong.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,25 +109,40 @@ class PirClient:
 
     def query(self, column: int) -> tuple[NDArray[np.uint32], QueryState]:
         """The query uint32[m] for ``column`` and the secret that opens its answer, both fresh."""
-        if not 0 <= column < self._columns:
+        words, [state] = self.query_many([column])
+        return words[0], state
+
+    def query_many(self, columns: Sequence[int]) -> tuple[NDArray[np.uint32], list[QueryState]]:
+        """Queries uint32[T, m] for T columns, each under a fresh secret of its own, in one pass over A."""
+        if not all(0 <= column < self._columns for column in columns):
             raise ParameterError("there is no such column in this table; check the manifest's boundaries")
-        key = os.urandom(32)
-        secret = noise.words32(key, b"s", PIR.dimension)
-        words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, secret[np.newaxis])[0]
-        words += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
-        words[column : column + 1] += np.uint32(1 << _DELTA_BITS)  # a slice: arrays wrap without a warning
-        return words, QueryState(secret)
+        keys = [os.urandom(32) for _ in columns]
+        secrets = [noise.words32(key, b"s", PIR.dimension) for key in keys]
+        words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, np.stack(secrets))
+        for t, (key, column) in enumerate(zip(keys, columns, strict=True)):
+            words[t] += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
+            words[t, column : column + 1] += np.uint32(1 << _DELTA_BITS)  # a slice: arrays wrap without a warning
+        return words, [QueryState(secret) for secret in secrets]
 
     def recover(self, state: QueryState, answer: NDArray[np.uint32], hint: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """The column's bytes uint8[rows] from ``answer`` uint32[rows] and the epoch's ``hint`` uint32[rows, n].
 
         Raises ``InvalidCiphertext`` for other shapes. A wrong answer gives wrong bytes, not an error.
         """
-        _expect_words(hint, (len(hint), PIR.dimension), "the hint")
         _expect_words(answer, (len(hint),), "the answer")
-        noisy = answer - kernels.dot32(np.ascontiguousarray(hint), state.secret[np.newaxis])[0]
-        column: NDArray[np.uint8] = ((noisy + _HALF_DELTA) >> np.uint32(_DELTA_BITS)).astype(np.uint8)
+        column: NDArray[np.uint8] = self.recover_many([state], answer[np.newaxis], hint)[0]
         return column
+
+    def recover_many(
+        self, states: Sequence[QueryState], answers: NDArray[np.uint32], hint: NDArray[np.uint32]
+    ) -> NDArray[np.uint8]:
+        """Columns uint8[T, rows] from answers uint32[T, rows] in one pass over the hint; raises as ``recover``."""
+        _expect_words(hint, (len(hint), PIR.dimension), "the hint")
+        _expect_words(answers, (len(states), len(hint)), "the answers")
+        secrets = np.stack([state.secret for state in states])
+        noisy = answers - kernels.dot32(np.ascontiguousarray(hint), secrets)
+        columns: NDArray[np.uint8] = ((noisy + _HALF_DELTA) >> np.uint32(_DELTA_BITS)).astype(np.uint8)
+        return columns
 
 
 def _matrix(seed: bytes, columns: int) -> MatrixStream:

@@ -39,6 +39,20 @@ def test_every_column_comes_back(keep: bool) -> None:
         assert np.array_equal(client.recover(state, answer, HINT), TABLE[:, column])
 
 
+def test_many_queries_at_once_are_as_good_as_single_ones() -> None:
+    client, columns = pir.PirClient(SEED, 310), [309, 0, 7, 7]
+    queries, states = client.query_many(columns)
+    assert len(np.unique(queries, axis=0)) == len(np.unique([state.secret for state in states], axis=0)) == 4
+    answers = pir.answer_many(TABLE, queries)
+    assert np.array_equal(client.recover_many(states, answers, HINT), TABLE[:, columns].T)
+    assert np.array_equal(client.recover(states[2], answers[2], HINT), TABLE[:, 7])
+    for wrong in (answers[:3], answers[:, 1:], answers.astype(np.int64)):
+        with pytest.raises(InvalidCiphertext):
+            client.recover_many(states, wrong, HINT)
+    with pytest.raises(ParameterError, match="no such column"):
+        client.query_many([0, 310])
+
+
 def test_random_retrievals_from_a_wide_table_have_no_error() -> None:
     table = np.full((16, 20_000), 128, np.uint8)  # −128 everywhere: the largest noise
     table[:8] = RNG.integers(0, 256, (8, 20_000))
