@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -139,12 +140,19 @@ def for_ranges(size: int, step: int, work: Callable[[int, int], None]) -> None:
                 return
             work(start, min(start + step, size))
 
-    count = min(threads(), -(-size // step))
-    if count == 1:
-        return drain()
-    with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(drain) for _ in range(count)]:
-            done.result()
+    helpers = [_pool().submit(drain) for _ in range(min(threads(), -(-size // step)) - 1)]
+    try:
+        drain()  # the caller works too, so that ranges inside of ranges cannot wait for each other
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    """Threads for all products of this process; they are kept, since starting them costs more than a small product."""
+    return ThreadPoolExecutor(threads(), thread_name_prefix="kernels")
 
 
 def _for_blocks(stream: MatrixStream, use: Callable[[int, Words], None]) -> None:

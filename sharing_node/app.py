@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from audit.service.tables import add_gate_tables
 from audit.verifier.note import CosignatureSigner, NoteSigner, VerifierKey
 from audit.witness import Witness
 from audit.witness.store import SqlWitnessStore, witness_tables
+from crypto.warm import warm_up
 from models.catalogue import Catalogue, default_catalogue
 from models.parties import ServiceKeys
 from models.scorecard.limits import Limits
@@ -88,6 +90,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
             cosigners=[Cosigner(witness, office.cosign)],
             high_water=HighWaterFile(settings.data_dir / "log.high-water"),
         )
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         with sequencer:
             yield
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
 from audit.service.gate import Gate, Raw
 from audit.verifier.note import NoteSigner
+from crypto.warm import warm_up
 from models.alignment import FileAlignment
 from models.consents import FileConsents, FileObjections, RevokeConsent
 from models.parties import Institution, Person, Role
@@ -58,6 +60,7 @@ def create_app(office: Office) -> FastAPI:
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         with sequencer(office) as app.state.sequencer:
             yield
 

@@ -86,8 +86,7 @@ def run_csv_job(job: CsvJob, folder: Path, say: Say = quiet, progress: Progress 
             say(f"released {len(model.band_means_)} bands for {model.cohort_.rows:,} rows")
             main.serve(model)
             say(f"scoring {len(test):,} applicants, one private query each")
-            with bank.phase("score"):
-                joint = model.predict_proba(test.drop(columns=job.label))[:, 1]
+            joint = model.predict_proba(test.drop(columns=job.label))[:, 1]
             result = _result(job, model, train, test, joint)
             result["leaves"] = {state.name: state.leaves for state in main.verify() if state.ok}
             result["phases"] = {name: _phase(phase) for name, phase in bank.phases.items()}
