@@ -7,7 +7,6 @@ to the output. A refusal ends with exit code 1 and says what was wrong and what 
 from __future__ import annotations
 
 import json
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bank_client.alignment import Progress
     from bank_client.joint_scorecard import JointScorecard
     from bank_client.session import Bank
 
@@ -140,8 +138,9 @@ def align(
 ) -> None:
     """Find the rows that bank and node both know, and keep them as a cohort."""
     from bank_client.alignment import align as run
+    from bank_client.progress import bars
 
-    with _session(config) as bank, _progress(as_json) as progress:
+    with _session(config) as bank, bars(as_json) as progress:
         cohort = run(bank, identifier, list(_read(file, identity).index), progress=progress)
         cohort.save(out)
         facts = {"cohort": cohort.id, "rows": cohort.rows, "asked": cohort.asked, "refused": cohort.refused} | _phases(bank)
@@ -164,8 +163,9 @@ def train(
     """Train a joint scorecard up to figures that name no row; `release` follows, if they are good."""
     from bank_client.alignment import AlignedCohort
     from bank_client.joint_scorecard import JointScorecard
+    from bank_client.progress import bars
 
-    with _session(config) as bank, _progress(as_json) as progress:
+    with _session(config) as bank, bars(as_json) as progress:
         rows, labels = _split(_read(file, identity), label)
         aligned = AlignedCohort.load(cohort) if cohort else None
         model = JointScorecard(identifier, bank, aligned, max_bins=max_bins, progress=progress).fit(rows, labels)
@@ -222,8 +222,9 @@ def score(
 ) -> None:
     """Score customers and new, consented applicants; each new one is a private query under a ticket."""
     from bank_client.applicants import REFUSED, UNKNOWN
+    from bank_client.progress import bars
 
-    with _session(config) as bank, _progress(as_json) as progress:
+    with _session(config) as bank, bars(as_json) as progress:
         rows = _read(file, identity)
         fitted = _load(model, bank).set_params(progress=progress)
         scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1])
@@ -298,26 +299,6 @@ def _plain_errors() -> Iterator[None]:
     else:
         return
     raise typer.Exit(1)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """A bar on the error stream for each kind of work."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(file=sys.stderr, quiet=quiet)
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console) as bars:
-        tasks: dict[int, Any] = {}
-
-        def show(what: str, done: int, of: int) -> None:
-            if of not in tasks:
-                tasks[of] = bars.add_task(what, total=of)
-            bars.update(tasks[of], description=what, completed=done)
-
-        yield show
 
 
 def _read(file: Path, identity: str) -> pd.DataFrame:

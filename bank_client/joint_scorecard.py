@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +27,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.validation import check_is_fitted
 
-from bank_client.alignment import AlignedCohort, Progress, align, silent
+from bank_client.alignment import AlignedCohort, Progress, align
 from bank_client.applicants import REFUSED, UNKNOWN, Applicants
 from bank_client.frames import check_frame, check_labels, columns_of
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
 from bank_client.private_query import PrivateQuery
+from bank_client.progress import shown
 from bank_client.session import Bank
+from crypto.warm import warm_up
 from models import wire
 from models.consents import Purpose
 from models.logged import Empty
@@ -62,7 +65,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoding: of the bank's own columns in its half: "woe", "one_hot", or "auto" to choose by cross-validation.
         C: inverse strength of the L2 penalty of the bank's half.
         purpose: under which new applicants are looked up.
-        progress: called with (what, done, of).
+        progress: True for progress bars, or a callable that is called with (what, done, of).
 
     Attributes (learned by `fit`):
         cohort_: the aligned rows. columns_: the bank's own, with bins and WOE. plan_, figures_: as the node gave them.
@@ -85,7 +88,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoding: Encoding | Literal["auto"] = "auto",
         C: float = 0.3,
         purpose: str = Purpose.LOAN_APPROVAL,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> None:
         self.project = project
         self.bank = bank
@@ -112,17 +115,17 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = check_labels(X, y)
         subjects = self._canonical(X.index)
         self._forget_release()
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # compilers load while customers are aligned
         self.cohort_: AlignedCohort = self._aligned(bank, subjects)
         self._take_rows(X, labels, subjects)
-        with bank.phase("fit"):
+        bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
+        with bank.phase("fit"), shown(self.progress) as progress:
             try:
                 limits = replace(Limits(), levels=self.max_bins)
                 self.columns_ = bank_columns(columns_of(self._rows), self.labels_, limits)
             except Refused as refused:
                 raise ValueError(str(refused)) from None
-            training = JointTraining(
-                bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins, progress=self.progress or silent
-            )
+            training = JointTraining(bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins, progress=progress)
             trained = training.run()
         self.plan_, self.figures_, self.job_ = trained.plan, trained.figures, trained.plan.job
         self.notes_ = trained.plan.notes
@@ -160,7 +163,8 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.cohort
         kept: tuple[frozenset[str], AlignedCohort] | None = getattr(self, "_alignment", None)
         if kept is None or kept[1].project != self.project or kept[0] != frozenset(subjects):
-            kept = frozenset(subjects), align(bank, self.project, subjects, progress=self.progress or silent)
+            with shown(self.progress) as progress:
+                kept = frozenset(subjects), align(bank, self.project, subjects, progress=progress)
             self._alignment = kept
         return kept[1]
 
@@ -300,7 +304,8 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "coef_")
         check_frame(X, fitted=self.feature_names_in_)
-        bands = self._applicants.bands(self._canonical(X.index), self.purpose, self.progress or silent, again=True)
+        with shown(self.progress) as progress:
+            bands = self._applicants.bands(self._canonical(X.index), self.purpose, progress, again=True)
         matrix = self._matrix(X, np.maximum(bands, 0).astype(np.uint8))
         matrix[bands == UNKNOWN, -1] = np.asarray(self.band_means_)[self.bands_].mean()
         probabilities: Floats = self._half.predict_proba(matrix)
@@ -318,7 +323,8 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Band of each id, from 0; `applicants.UNKNOWN` where the node has no record, `applicants.REFUSED` where one may
         not ask.
         """
-        return self._applicants.bands(self._canonical(ids), self.purpose, self.progress or silent)
+        with shown(self.progress) as progress:
+            return self._applicants.bands(self._canonical(ids), self.purpose, progress)
 
     def reasons_of(self, ids: Iterable[object]) -> list[tuple[str, ...]]:
         """Reason codes of ids that were looked up: themes that speak most against the applicant."""

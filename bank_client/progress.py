@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bank_client.alignment import Progress
+from bank_client.alignment import Progress, silent
 
 
 @contextmanager
@@ -29,3 +29,13 @@ def bars(quiet: bool = False) -> Iterator[Progress]:
                 drawn.remove_task(tasks.pop(of))
 
         yield show
+
+
+@contextmanager
+def shown(progress: Progress | bool | None) -> Iterator[Progress]:
+    """What an estimator's `progress` stands for: True draws bars, a callback is called, anything else is silent."""
+    if progress is True:
+        with bars() as drawn:
+            yield drawn
+    else:
+        yield progress or silent
