@@ -35,11 +35,6 @@ WITNESS_TABLES = witness_tables(metadata)
 add_gate_tables(metadata)
 
 
-def database_url(settings: NodeSettings) -> str:
-    """The configured database, or an SQLite file in the data folder."""
-    return settings.database_url or f"sqlite:///{settings.data_dir / 'node.db'}"
-
-
 def key_store(settings: NodeSettings) -> KeyStore:
     """The node's keys."""
     return KeyStore(settings.data_dir / "keys")
@@ -68,7 +63,7 @@ def service_keys(settings: NodeSettings) -> ServiceKeys:
 
 def create_app(settings: NodeSettings) -> FastAPI:
     """The node's ASGI application; raises where settings, schema or catalogue do not allow a start."""
-    engine = open_engine(database_url(settings))
+    engine = open_engine(settings.database)
     check_schema(engine)
     keys = key_store(settings)
     signing_key = keys.signing_key("statements")

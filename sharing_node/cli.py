@@ -140,10 +140,9 @@ def _settings() -> NodeSettings:
 
 def _migrate(settings: NodeSettings) -> None:
     from audit.database import open_engine
-    from sharing_node.app import database_url
     from sharing_node.migrate import upgrade
 
-    upgrade(open_engine(database_url(settings)))
+    upgrade(open_engine(settings.database))
 
 
 def _client(url: str, person: str, key_file: Path) -> SignedClient:

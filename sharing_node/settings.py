@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
@@ -16,6 +16,7 @@ class NodeSettings(ServiceSettings):
     """What an operator decides. Limits may only be made stricter than the defaults."""
 
     model_config = SettingsConfigDict(env_prefix="XINQIAO_NODE_", extra="forbid")
+    sqlite_file: ClassVar[str] = "node.sqlite"
 
     port: int = 8701
     public_url: str = "http://127.0.0.1:8701"

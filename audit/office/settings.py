@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -16,13 +15,12 @@ from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
 from models.catalogue import Catalogue, CatalogueError, default_catalogue
 from models.scorecard.limits import Limits
 
-DEFAULT_SECRETS = frozenset({"", "admin", "changeme", "password", "postgres", "root", "secret", "test", "xinqiao"})
-
 
 class OfficeSettings(ServiceSettings):
     """What an operator decides. Limits may only be made stricter than the defaults."""
 
     model_config = SettingsConfigDict(env_prefix="XINQIAO_OFFICE_", extra="forbid")
+    sqlite_file: ClassVar[str] = "office.sqlite"
 
     port: int = 8700
     public_url: str = "http://127.0.0.1:8700"
@@ -51,17 +49,6 @@ class OfficeSettings(ServiceSettings):
     label_vectors: Annotated[int, Field(ge=1, le=5)] = 5
     """Different label vectors on one cohort within a year."""
 
-    @field_validator("database_url")
-    @classmethod
-    def _no_default_secret(cls, url: str) -> str:
-        parts = urlsplit(url)
-        password = parts.password or ""
-        default = password.lower() in DEFAULT_SECRETS or password == parts.username
-        # Without a host the server is reached through a local socket and asks the system who is calling.
-        if default and (password or parts.hostname):
-            raise ValueError("the password in the database URL is missing or a default one; set one of your own")
-        return url
-
     @field_validator("node_log", "node_witness")
     @classmethod
     def _is_verifier_key(cls, vkey: str, info: ValidationInfo) -> str:
@@ -82,11 +69,6 @@ class OfficeSettings(ServiceSettings):
         except (CatalogueError, OSError) as error:
             raise ValueError(f"the catalogue cannot be used: {error}") from None
         return path
-
-    @property
-    def database(self) -> str:
-        """The database's URL, the default resolved."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'office.sqlite'}"
 
     @property
     def limits(self) -> Limits:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_SECRETS = frozenset({"", "admin", "changeme", "password", "postgres", "root", "secret", "test", "xinqiao"})
 
 
 class UnknownSetting(ValueError):
@@ -28,6 +32,25 @@ class ServiceSettings(BaseSettings):
     """Port to listen on."""
     public_url: str
     """The URL that clients use and sign, without a trailing slash."""
+
+    sqlite_file: ClassVar[str]
+    """Name of the default database in the data folder."""
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the default resolved."""
+        return self.database_url or f"sqlite:///{self.data_dir / self.sqlite_file}"
+
+    @field_validator("database_url")
+    @classmethod
+    def _no_default_secret(cls, url: str) -> str:
+        parts = urlsplit(url)
+        password = parts.password or ""
+        default = password.lower() in DEFAULT_SECRETS or password == parts.username
+        # Without a host the server is reached through a local socket and asks the system who is calling.
+        if default and (password or parts.hostname):
+            raise ValueError("the password in the database URL is missing or a default one; set one of your own")
+        return url
 
     @classmethod
     def from_environment(cls) -> Self:
