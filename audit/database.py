@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 
 BUSY_SECONDS = 15.0
 SQLITE_POOL = 80
@@ -86,11 +87,14 @@ class _SqliteConnection(sqlite3.Connection):
         if self.holds_lock:
             return
         if not self.write_lock.acquire(timeout=BUSY_SECONDS):
-            raise sqlite3.OperationalError("database is locked by another thread of this process")
+            raise _busy(sqlite3.OperationalError("database is locked by another thread of this process"))
         self.holds_lock = True
         try:
             if not self.in_transaction:
                 self.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            self._release()
+            raise _busy(error) from None
         except BaseException:
             self._release()
             raise
@@ -115,6 +119,11 @@ class _SqliteConnection(sqlite3.Connection):
         if self.holds_lock:
             self.holds_lock = False
             self.write_lock.release()
+
+
+def _busy(error: sqlite3.OperationalError) -> OperationalError:
+    """As SQLAlchemy raises it: this statement does not pass through it, and callers who wait and retry look for its errors."""
+    return OperationalError("BEGIN IMMEDIATE", None, error)
 
 
 def _factory(lock: threading.Lock) -> Callable[..., _SqliteConnection]:
