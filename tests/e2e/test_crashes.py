@@ -1,0 +1,190 @@
+"""A service is killed in the middle of a training, on PostgreSQL where it runs: what was promised stays, nothing else came out.
+
+The same village shows the whole main job on PostgreSQL, and a second worker of the node beside the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit.verifier.merkle import leaf_hash
+from bank_client import JointScorecard, PrivateQuery
+from bank_client.demo.town import Service
+from models import wire
+from models.http_signatures import Request, sign_request
+from models.logged import Empty, Logged
+from models.problems import NotFound, PeerUnavailable
+from tests.e2e.conftest import MainRun, main_job, open_checks
+from tests.e2e.village import Sizes, Village, Watch, village
+
+pytestmark = pytest.mark.e2e
+SIZES = Sizes(borrowers=1_600, others=1_200, applicants=12)
+DATABASES = ("office", "node")
+
+
+@pytest.fixture(scope="module")
+def hardy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
+    """A village of its own, whose services may be killed; on PostgreSQL unless none can start here."""
+    folder: Path = tmp_path_factory.mktemp("hardy")
+    try:
+        server: str = request.getfixturevalue("postgresql_server")
+    except pytest.skip.Exception:
+        with village(folder, SIZES) as made:
+            yield made
+        return
+    names = {name: f"village_{name}" for name in DATABASES}
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(f"CREATE DATABASE {name}")
+    address = server.replace("postgresql://", "postgresql+psycopg://")
+    with village(folder, SIZES, databases={k: address.replace("/postgres?", f"/{v}?") for k, v in names.items()}) as made:
+        yield made
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def hardy_run(hardy: Village) -> Iterator[MainRun]:
+    yield from main_job(hardy, max_bins=3)
+
+
+def test_the_main_job_on_postgresql(hardy: Village, hardy_run: MainRun) -> None:
+    assert hardy_run.model.metrics_.auc > 0.6
+    project = open_checks(hardy)
+    with hardy.bank("bank-a/officer") as bank:
+        query = PrivateQuery(bank, project, hardy.checks[1])
+        assert query.ask(hardy.applicants[0]).record is not None
+        assert query.ask(hardy.special("absent")).record is None
+    assert_whole(hardy, hardy_run.watch)
+
+
+def assert_whole(hardy: Village, watch: Watch) -> None:
+    """Both logs are whole, and whatever was promised before a crash stands in them."""
+    for name in DATABASES:
+        entries: list[bytes] = []
+        hardy.check_log(name, on_entry=lambda _, entry: entries.append(entry))  # noqa: B023
+        for service, leaf in watch.leaves:
+            assert service != name or leaf_hash(entries[leaf.index]) == leaf.leaf_hash
+
+
+class Killer:
+    """A progress callback that pulls a service's plug when a step is reached."""
+
+    def __init__(self, service: Service, step: str) -> None:
+        self.service, self.step, self.killed = service, step, False
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what == self.step and not self.killed:
+            self.killed = True
+            self.service.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("node", "round 1: product"), ("node", "round 1: answer"), ("office", "round 1: answer"), ("office", "receipts")],
+)
+def test_a_service_killed_in_the_middle_of_fit(hardy: Village, hardy_run: MainRun, name: str, step: str) -> None:
+    service, cohort, watch = hardy.service(name), hardy_run.model.cohort_, Watch()
+    X, y = hardy.rows(hardy.borrowers if name == "node" else hardy.others)
+    with hardy.bank("bank-a/modeller" if name == "node" else "bank-b/modeller", watch) as bank:
+        if name == "node":
+            model = JointScorecard(cohort.project, bank, cohort, max_bins=3)
+        else:
+            model = JointScorecard(hardy.joint_project("bank-b"), bank, max_bins=3)
+        killer = Killer(service, step)
+        model.set_params(progress=killer)
+        with pytest.raises(PeerUnavailable) as caught:
+            model.fit(X, y)
+        assert killer.killed
+        assert "no answer from" in caught.value.detail
+        assert "Call fit again" in caught.value.next_step
+        assert not hasattr(model, "figures_"), "nothing came out"
+        service.start()
+        service.wait_ready()
+        assert_whole(hardy, watch)
+        before = len(watch.calls)
+        model.fit(X, y)
+        assert not any("/alignment/" in path for _, _, path, *_ in watch.calls[before:]), "the cohort stays good"
+        assert model.figures_.usable
+        assert_whole(hardy, watch)
+    if name == "node":
+        assert_nothing_came_out_unlogged(hardy)
+
+
+def assert_nothing_came_out_unlogged(hardy: Village) -> None:
+    """Each training that was opened is in the log; figures left only those that went to their end."""
+    import msgspec
+
+    actions: dict[str, set[str]] = {}
+
+    def note(_: int, entry: bytes) -> None:
+        leaf = msgspec.json.decode(entry)
+        if leaf["outcome"] == "done" and "job" in leaf["facts"]:
+            actions.setdefault(leaf["facts"]["job"], set()).add(leaf["action"])
+
+    hardy.check_log("node", on_entry=note)
+    assert all("job.open" in found for found in actions.values())
+    cut_off = [found for found in actions.values() if "job.figures" not in found]
+    assert cut_off
+    assert all("job.release" not in found for found in cut_off)
+
+
+def test_a_training_lost_with_the_node_says_what_to_do(hardy: Village, hardy_run: MainRun) -> None:
+    with hardy.bank("bank-a/modeller") as bank, pytest.raises(NotFound, match="start a new one on the same cohort"):
+        bank.node.logged(f"/jobs/{'0' * 32}/release", Empty(), Logged)
+
+
+def test_a_second_worker_of_the_node_takes_what_the_first_did_not_see(hardy: Village, hardy_run: MainRun) -> None:
+    """Two processes on one database and one address: each request counts once, whichever of the two gets it."""
+    first = hardy.service("node")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    second = dataclasses.replace(
+        first,
+        port=port,
+        environment=first.environment | {"XINQIAO_NODE_PORT": str(port)},
+        output=first.output.with_name("node-2.log"),
+        process=None,
+    )
+    second.start()
+    try:
+        second.wait_ready()
+        key = Ed25519PrivateKey.from_private_bytes(hardy.town.key_file("bank-a/modeller").read_bytes())
+        path = f"/projects/{hardy_run.model.project}/alignment/published"
+        headers = {"content-type": wire.CONTENT_TYPE, "idempotency-key": "two-workers"}
+        answers = []
+        for worker in (first, second):
+            request = Request("POST", f"{first.url}{path}", dict(headers), wire.encode(Empty()))
+            sign_request(request, "bank-a/modeller", key)
+            for target, status in ((worker, 200), (first, 401), (second, 401)):
+                response = httpx2.post(f"{target.url}{path}", content=request.body, headers=request.headers, trust_env=False)
+                assert response.status_code == status, response.text
+                if status == 200:
+                    answers.append(response.content)
+                else:
+                    assert response.json()["type"].endswith(":replayed")
+        assert answers[0] == answers[1], "the same key gives the same bytes, from either worker"
+    finally:
+        second.stop()
+    hardy.check_log("node")
+
+
+def test_scores_are_the_same_after_the_crashes(hardy: Village, hardy_run: MainRun) -> None:
+    """The table, its epoch's key and the log survived: a new session reads the same bands."""
+    applicants, _ = hardy.rows(hardy.applicants)
+    with hardy.bank("bank-a/modeller") as bank:
+        table = hardy_run.model.table_
+        bands = [PrivateQuery(bank, hardy_run.model.project, table).ask_many(list(applicants.index))]
+    assert all(result.record is not None for result in bands[0])
+    assert np.isfinite(hardy_run.scores).all()
