@@ -1,7 +1,8 @@
 """Requests signed per RFC 9421 with Ed25519, a digest of the body (RFC 9530), a nonce and an expiry of at most 60 s.
 
-Covered: method, target URI, content digest, content type, idempotency key. The library checks the digest only when it is
-given the body, so the body is always given. Replay is ours to refuse: see `audit.service`.
+Covered: method, target URI, content digest, content type, idempotency key. A server verifies the head before it reads a
+body, so that strangers cannot make it hold one, and then holds the body against the signed digest: a signature alone says
+nothing about the body. Replay is the server's to refuse: see `audit.service`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from http_message_signatures import (
     HTTPSignatureKeyResolver,
 )
 from http_message_signatures.algorithms import ED25519
+from http_message_signatures.digests import ContentDigest
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 from models.problems import BadSignature
@@ -41,11 +43,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Proven:
-    """What a verified signature proves: who signed, the nonce, and when it expires (POSIX seconds)."""
+    """What a verified signature proves: who signed, the nonce, when it expires (POSIX seconds), the body's digest field."""
 
     key_id: str
     nonce: str
     expires: int
+    digest: str
 
 
 class _OneKey(HTTPSignatureKeyResolver):
@@ -85,14 +88,15 @@ def sign_request(request: Request, key_id: str, key: Ed25519PrivateKey, now: dat
     )
 
 
-def verify_request(request: Request, find_key: Callable[[str], Ed25519PublicKey | None]) -> Proven:
-    """Verify the one `xinqiao` signature of a request, the body's digest included; raises `BadSignature`.
+def verify_head(request: Request, find_key: Callable[[str], Ed25519PublicKey | None]) -> Proven:
+    """Verify the one `xinqiao` signature over a request's head, before its body is read; raises `BadSignature`.
 
-    `find_key` maps a key id to its verification key or None. The caller must still refuse a nonce seen before.
+    `find_key` maps a key id to its verification key or None. The caller must still refuse a nonce seen before, and hold the
+    body against the signed digest with `verify_body`.
     """
     verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_Lookup(find_key))
     try:
-        results = verifier.verify(request, max_age=LIFETIME, expect_tag=TAG, require_components=COVERED, body=request.body)
+        results = verifier.verify(request, max_age=LIFETIME, expect_tag=TAG, require_components=COVERED)
     except HTTPMessageSignaturesException as error:
         raise BadSignature(_plain(error)) from None
     if len(results) != 1:
@@ -105,7 +109,16 @@ def verify_request(request: Request, find_key: Callable[[str], Ed25519PublicKey 
         raise BadSignature("the parameters 'created' and 'expires' are required")
     if not 0 < expires - created <= LIFETIME.total_seconds():
         raise BadSignature("the signature must expire within 60 seconds of its creation")
-    return Proven(key_id=str(parameters["keyid"]), nonce=nonce, expires=expires)
+    digest = results[0].covered_components['"content-digest"']
+    return Proven(key_id=str(parameters["keyid"]), nonce=nonce, expires=expires, digest=digest)
+
+
+def verify_body(proven: Proven, body: bytes) -> None:
+    """Hold a body against the digest that was signed (RFC 9530); raises `BadSignature`."""
+    try:
+        ContentDigest.verify(proven.digest, body)
+    except HTTPMessageSignaturesException as error:
+        raise BadSignature(_plain(error)) from None
 
 
 def _plain(error: HTTPMessageSignaturesException) -> str:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from audit.verifier.merkle import leaf_hash, root_of
 from crypto import cells
 from crypto.group import decode_elements

@@ -8,8 +8,8 @@ from datetime import date
 
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome, Within
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Within
 from models.catalogue import CatalogueError
 from models.loads import LoadReport, QuarantinedRow
 from models.problems import BadFile, BadRequest, NotFound

@@ -7,8 +7,8 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.catalogue import shareable
 from models.identity import Kind
 from models.problems import Forbidden, NotApproved, Unusable

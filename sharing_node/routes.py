@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from audit.service.gate import Call, Gate, Raw
+from audit.service.gate import Gate
+from audit.service.outcome import Call, Raw
 from audit.verifier.errors import LogError
 from models.alignment import EvaluateAlignment, MatchTags
 from models.logged import Empty

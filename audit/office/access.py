@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from audit.office.consents import canonical
 from audit.office.office import Office
 from audit.office.store import alarms, questions
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.alarms import Alarms
 from models.logged import Empty
 from models.problems import BadMessage

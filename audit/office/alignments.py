@@ -17,8 +17,8 @@ from audit.office.projects import Projects, field_sets
 from audit.office.standing import DoubleConsent
 from audit.office.store import alarms, alignments, parties
 from audit.office.store.projects import APPROVED, StoredProject
-from audit.service.gate import Call, Outcome, Refused
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Refused
 from audit.verifier.merkle import leaf_hash, root_of
 from crypto.errors import CryptoError
 from crypto.request_proof import PROOF_BYTES, verify_request_proof

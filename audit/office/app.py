@@ -28,7 +28,8 @@ from audit.office.replays import Replays
 from audit.office.settings import OfficeSettings
 from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
-from audit.service.gate import Gate, Raw
+from audit.service.gate import Gate
+from audit.service.outcome import Raw
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.alignment import FileAlignment

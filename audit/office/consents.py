@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from audit.office.office import Office
 from audit.office.store import consents, parties
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.consents import (
     ANY,
     Consent,

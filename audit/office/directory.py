@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from audit.office.office import OFFICE, Office
 from audit.office.store import parties, projects
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.logged import Empty
 from models.parties import ROLES_OF, Directory, Institution, InstitutionKind, Person, Role, ServiceKeys
 from models.problems import BadMessage, Conflict, NotFound, Unusable

@@ -26,8 +26,8 @@ from audit.office.projects import field_sets
 from audit.office.store import alarms, manifests, projects
 from audit.office.store.manifests import Sealed
 from audit.office.store.projects import APPROVED
-from audit.service.gate import Call, Outcome, Refused
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Refused
 from audit.verifier.merkle import leaf_hash, root_of
 from crypto.cells import cell_size
 from crypto.errors import CryptoError

@@ -8,8 +8,8 @@ from audit.office.office import NODE, Office
 from audit.office.projects import Projects, check_decision
 from audit.office.store import projects
 from audit.office.store.projects import APPROVED, FILED, REFUSED, StoredModel
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.logged import Empty
 from models.parties import InstitutionKind
 from models.problems import Conflict, Forbidden, NotApproved, NotFound, Unusable

@@ -10,7 +10,7 @@ from audit.office.office import Office
 from audit.office.projects import field_sets
 from audit.office.store import manifests, parties, projects
 from audit.office.store.projects import APPROVED
-from audit.service.gate import Call
+from audit.service.outcome import Call
 from models.consents import Purpose
 from models.parties import Role
 from models.problems import BadSignature, BadTicket, NotApproved, OwnRequest, Problem, Suspended

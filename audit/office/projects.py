@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from audit.office.office import Office
 from audit.office.store import projects
 from audit.office.store.projects import APPROVED, FILED, REFUSED, SUSPENDED, StoredProject
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models.catalogue import Catalogue, Use, shareable
 from models.consents import Purpose
 from models.identity import Kind

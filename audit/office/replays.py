@@ -20,8 +20,8 @@ from audit.office.office import Office
 from audit.office.projects import Projects
 from audit.office.store import alarms, parties, trainings
 from audit.office.store.projects import APPROVED
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from audit.verifier.errors import LogError
 from audit.verifier.proof import verify_receipt
 from crypto.errors import CryptoError

@@ -29,8 +29,8 @@ from audit.office.permissions import Permissions
 from audit.office.standing import DoubleConsent
 from audit.office.store import alarms, consents, projects, questions
 from audit.office.store.questions import Attempt, Issued
-from audit.service.gate import Call, Outcome, Refused
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Refused
 from crypto.errors import CryptoError
 from crypto.request_proof import verify_request_proof
 from models.consents import Consent, ConsentKind

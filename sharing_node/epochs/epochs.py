@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome, Raw
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Raw
 from models.problems import Unusable
 from models.tables import SCORE_FIELD_SET, BuildTable, Manifest, OpenEpoch, SealedManifest
 from models.wire import decode

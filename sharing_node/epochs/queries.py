@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from crypto import pir
 from crypto.errors import InvalidElement
 from crypto.group import decode_element

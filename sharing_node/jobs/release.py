@@ -7,8 +7,8 @@ from collections import Counter
 
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome
 from models import wire
 from models.problems import BadSignature, Conflict, Forbidden, NotApproved, ReleaseRefused
 from models.projects import ProjectOpened

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sqlalchemy import Connection
 
-from audit.service.gate import Call, Outcome, Refused
 from audit.service.leaves import LeafDraft
+from audit.service.outcome import Call, Outcome, Refused
 from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused

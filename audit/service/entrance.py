@@ -1,0 +1,77 @@
+"""Who is at the gate: signature over the head first, then the nonce, standing and role, and only then the body."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Engine, Table, delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from audit.database import writing
+from models import problems
+from models.http_signatures import Proven, Request, verify_head
+from models.parties import Institution, Person, Role
+
+
+class DirectorySource(Protocol):
+    """Where the gate looks up who signs; raises `PeerUnavailable` when its knowledge is too old to trust."""
+
+    def find(self, key_id: str) -> tuple[Person, Institution] | None:
+        """The person and institution behind a key id, or None."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody whose signature over a request's head holds."""
+
+    person: Person
+    institution: Institution
+    proven: Proven = field(repr=False)
+
+
+class Entrance:
+    """Authenticates and admits; remembers nonces in the database, so that workers and restarts share them."""
+
+    def __init__(
+        self, engine: Engine, nonces: Table, directory: DirectorySource, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._engine = engine
+        self._nonces = nonces
+        self._directory = directory
+        self._clock = clock
+
+    def authenticate(self, request: Request) -> Visitor:
+        """Who signed this request's head; raises `BadSignature`."""
+        found: dict[str, tuple[Person, Institution]] = {}
+
+        def find_key(key_id: str) -> Ed25519PublicKey | None:
+            entry = self._directory.find(key_id)
+            if entry is None:
+                return None
+            found[key_id] = entry
+            return entry[0].public_key()
+
+        proven = verify_head(request, find_key)
+        return Visitor(*found[proven.key_id], proven)
+
+    def admit(self, visitor: Visitor, roles: frozenset[Role]) -> None:
+        """Refuse a nonce seen before, a suspended visitor and a wrong role."""
+        proven = visitor.proven
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(
+                    insert(self._nonces).values(key_id=proven.key_id, nonce=proven.nonce, expires=proven.expires)
+                )
+                # Past its expiry (and the clock's tolerance) a signature fails by itself, so its nonce may go.
+                connection.execute(delete(self._nonces).where(self._nonces.c.expires < int(self._clock()) - 60))
+        except IntegrityError:
+            raise problems.Replayed() from None
+        if visitor.person.suspended or visitor.institution.suspended:
+            raise problems.Suspended("this person or institution is suspended by the credit office")
+        if visitor.person.role not in roles:
+            allowed = ", ".join(sorted(roles))
+            raise problems.WrongRole(f"the role {visitor.person.role} may not do this; allowed: {allowed}")
