@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.verifier.note import CosignatureSigner, NoteSigner
-from bank_client.config import BankConfig, ConfigError, make_key
+from bank_client.config import BankConfig, ConfigError, NodeSection, OfficeSection, make_key
+from tests.conftest import ROOT
 
 SEED = bytes(range(32))
 STATEMENT = base64.b64encode(Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()).decode()
@@ -104,3 +105,11 @@ def test_ids_are_canonical_and_a_bad_one_is_not_shown(tmp_path: Path) -> None:
     assert "110105194912310021" not in str(refused.value)
     opaque = load(tmp_path, 'identity = "opaque"\n' + SETTINGS)
     assert opaque.canonical("17") == opaque.canonical("opaque:17") == "opaque:17"
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (ROOT / "docs" / "bank.md").read_text(encoding="utf-8")
+    names = set(BankConfig.__struct_fields__) - {"office", "node"}
+    names |= {f"office.{name}" for name in OfficeSection.__struct_fields__}
+    names |= {f"node.{name}" for name in NodeSection.__struct_fields__}
+    assert [name for name in sorted(names) if f"`{name}`" not in documented] == []
