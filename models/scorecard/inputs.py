@@ -24,6 +24,8 @@ from crypto.masked_product import VectorSpec, commit_vectors
 from .limits import InputRefused, Limits
 from .moments import CLIP, SCALE
 
+_SPREAD = 1.01  # of a standardised column: its mean square, with room for rounding to levels
+
 Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
@@ -128,6 +130,14 @@ def check_inputs(opening: Opening, limits: Limits, rows: int, node_fields: int) 
                 f"{first} and column {j} say the same of all rows but fewer than {limits.difference_rows}, so that the "
                 "difference of their products would speak of those few",
                 f"Leave one out, or pool levels until they differ in none or in at least {limits.difference_rows} rows.",
+            )
+    for place, vector in enumerate(opening.vectors[1:], 1):
+        # At equal noise, a column with twice the spread would read everything with half of the noise.
+        if float(np.mean((vector.levels / vector.scale)[vector.codes] ** 2)) > _SPREAD:
+            raise InputRefused(
+                "column-not-standardised",
+                f"Column {place} has a mean square above 1, so it is not standardised over its rows",
+                "Subtract its mean and divide by its standard deviation over the cohort.",
             )
 
 

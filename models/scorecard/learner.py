@@ -8,6 +8,7 @@ show in an error, a shape or a running time before the inputs behind it are prov
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -101,6 +102,7 @@ class Learner:
         self.levels_: list[Integers] = [np.zeros(count, dtype=np.int64) for count in columns.bins]
         self.ivs_: list[float] = [0.0 for _ in columns.bins]
         self.moments_: Moments | None = None
+        self._shown: Moments | None = None
         self.weights_: Floats | None = None
 
     def __repr__(self) -> str:
@@ -148,17 +150,23 @@ class Learner:
                 node[j, k] = node[k, j] = node[j, k] + self._noise.draw(pair, bound=CLIP)
         self.moments_ = assemble(rows, node, sums, cross, own)
         self.weights_ = self.moments_.weights()[: len(names)]
+        # The bank chose its K columns, and may choose K near copies of one: their mean would have a K-th of the variance.
+        copies = len(macs) - 1
+        for j, name in enumerate(names):
+            for v in range(1, len(macs)):
+                cross[j, v] += self._noise.draw(b"shown" + name, macs[v], bounds[v] * math.sqrt(copies - 1))
+        self._shown = assemble(rows, node, sums, cross, own)
 
     def figures(self) -> Figures:
         """Figures that name no row; the caller holds the office's verdict."""
-        if self.moments_ is None:
+        if self._shown is None:
             raise RuntimeError("learn the weights first")
-        vif = self.moments_.vif()
+        vif = self._shown.vif()
         shown = tuple(
             FieldFigure(entry.name, _three(iv), entry.bins.count, _three(float(vif[j])))
             for j, (entry, iv) in enumerate(zip(self._columns.fields, self.ivs_, strict=True))
         )
-        return Figures(self._columns.rows, shown, np.round(self.moments_.correlation(), 3))
+        return Figures(self._columns.rows, shown, np.round(self._shown.correlation(), 3))
 
     def _noisy_bads(self, j: int, b: int, value: float, mac: bytes) -> float:
         definition = b"bin" + b.to_bytes(2, "big") + self._columns.fields[j].bins.definition()
