@@ -30,7 +30,7 @@ CONTENT_TYPE = "application/problem+json"
 REGISTRY: dict[str, type[Problem]] = {}
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's own word
+class Problem(Exception):
     """Base of all refusals; subclasses set `status`, `title` and a default `advice`."""
 
     status: ClassVar[int] = 500
