@@ -89,7 +89,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
         with sequencer:
             yield
 
-    app = FastAPI(title="Xinqiao data node", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Xinqiao data node", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     gate = Gate(app=app, engine=engine, metadata=metadata, log=log, directory=office, public_url=settings.public_url)
     app.state.gate = gate
     routes.bind(gate, node)
