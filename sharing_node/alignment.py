@@ -110,6 +110,7 @@ class Alignment:
         cohort = StoredCohort(identifier, project.id, call.institution.id, root, subjects)
 
         def record(connection: Connection) -> None:
+            state.one_at_a_time(connection)
             self._check_difference(connection, set(subjects))
             state.add_cohort(connection, cohort, call.now)
 
@@ -138,8 +139,7 @@ class Alignment:
             raise Forbidden("this project belongs to another bank")
         if project.kind is not ProjectKind.JOINT_SCORECARD:
             raise NotApproved("this project is for checks, not for joint modelling")
-        if not project.valid_from <= call.now < project.valid_to:
-            raise NotApproved("this project is not valid now")
+        self._node.check_project(project, call.now)
         return project
 
     def _server(self, project: Project) -> VoprfServer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from models import wire
 from models.catalogue import Catalogue
 from models.consents import Eligibility
 from models.parties import Institution, ServiceKeys
+from models.problems import CohortRefused, NotApproved, Suspended
 from models.projects import Project
 from models.scorecard.limits import Limits
 from models.wire import Signed
@@ -60,6 +61,21 @@ class Node:
             if self._eligibility is None or now - self._eligibility[0] > ELIGIBILITY_FRESH:
                 self._eligibility = (now, self.office.eligibility())
             return self._eligibility[1]
+
+    def check_project(self, project: Project, now: int) -> None:
+        """Raise `Suspended` or `NotApproved` unless work on a project may go on now."""
+        if self.office.project_suspended(project.id):
+            raise Suspended("this project is suspended by the credit office")
+        if not project.valid_from <= now < project.valid_to:
+            raise NotApproved("this project is not valid now")
+
+    def check_still_willing(self, subjects: Iterable[str], project: Project, bank: Institution) -> None:
+        """Raise `CohortRefused` where somebody of an agreed cohort has withdrawn since, or disputes a field."""
+        if not set(subjects) <= set(self.joint_subjects(project, bank)):
+            raise CohortRefused(
+                "since this cohort was agreed, a consent in it has ended or a record in it has come under dispute",
+                advice="Align again, and leave out so many more customers that at least 50 rows differ.",
+            )
 
     def disputed(self, fields: tuple[str, ...]) -> set[str]:
         """Subjects with an open objection that touches one of these fields."""

@@ -71,7 +71,9 @@ class OfficeLink:
 
     def eligibility(self) -> Eligibility:
         """The office's present list of collection and modelling consents and open objections."""
-        return self.statement(self._client.get("/eligibility", Signed), Eligibility)
+        listed = self.statement(self._client.get("/eligibility", Signed), Eligibility)
+        self._check_age(listed.issued_at, self._clock())
+        return listed
 
     def seal(self, manifest: Signed) -> Signed:
         """Have the office check a manifest's matrix and hint; returns its signed `Seal`."""
@@ -84,6 +86,12 @@ class OfficeLink:
         """Submit a checkpoint to the office's witness (tlog-witness add-checkpoint); returns status and body."""
         response = self._public.post("/witness/add-checkpoint", content=body)
         return response.status_code, response.content
+
+    @staticmethod
+    def _check_age(issued_at: int, now: float) -> None:
+        # The office signs anew all the time; an old statement, sent again by somebody in between, would undo a suspension.
+        if now - issued_at > STALE:
+            raise PeerUnavailable("the credit office's statement is an old one; compare the clocks of office and node")
 
     def _directory(self) -> _Known:
         with self._lock:
@@ -103,6 +111,7 @@ class OfficeLink:
         if response.status_code != 200:
             raise PeerUnavailable("the credit office did not give its directory")
         directory = self.statement(wire.decode(response.content, Signed), Directory)
+        self._check_age(directory.issued_at, now)
         if self._known is not None and directory.version < self._known.directory.version:
             raise PeerUnavailable("the credit office gave an older directory than before")
         return _Known(

@@ -11,7 +11,7 @@ from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.catalogue import shareable
 from models.identity import Kind
-from models.problems import Forbidden, NotApproved, Unusable
+from models.problems import Forbidden, Unusable
 from models.projects import Project, ProjectApproval, ProjectKind, ProjectOpened
 from sharing_node.node import Node
 from sharing_node.state import repository as state
@@ -29,8 +29,7 @@ class Projects:
         project = self._node.office.statement(call.body, ProjectApproval).project
         if project.bank != call.institution.id:
             raise Forbidden("this approval was given to another bank")
-        if not project.valid_from <= call.now < project.valid_to:
-            raise NotApproved("this approval is not valid now")
+        self._node.check_project(project, call.now)
         self._check_fields(project)
         table = self._table_of(project)
 

@@ -38,12 +38,16 @@ class Releases:
     def release(self, call: Call) -> Outcome:
         """POST /jobs/{job}/release: the bands of the cohort's rows, within the limit on what all bands say."""
         running = self._trainings.running(call)
+        self._node.check_still_willing(running.cohort.subjects, running.project, call.institution)
         with call.engine.connect() as connection:
+            released = state.models_released(connection)
             earlier = earlier_bands(connection, running.cohort.subjects)
             served = served_columns(self._node, connection, running.columns.fields)
             served_earlier = earlier_bands(connection, served.subjects)
             most = self._releases_this_year(connection, running, call.now)
             trainings = state.trainings_used(connection, running.project.id)
+        if list(released.values()).count(running.project.id) >= running.project.releases:
+            raise ReleaseRefused(f"all {running.project.releases} releases that the office approved for this project are used")
         with running.lock:
             try:
                 running.limits.check_releases(most)
@@ -95,6 +99,10 @@ class Releases:
         )
 
         def record(connection: Connection) -> None:
+            # What was measured above holds only if nothing else went out meanwhile.
+            state.one_at_a_time(connection)
+            if state.models_released(connection).keys() != released.keys():
+                raise Conflict("another model was released in the meantime; ask for the release again")
             state.set_job_state(connection, running.job, "proven", "released")
             state.add_model(connection, stored)
             self._trainings.finished(running)
@@ -126,6 +134,7 @@ class Releases:
         approval = self._node.office.statement(body.approval, ModelApproval)
         with call.engine.connect() as connection:
             stored = state.model(connection, call.path["model"])
+            self._node.check_project(state.project(connection, stored.project), call.now)
         if (approval.model, approval.bank) != (stored.id, stored.bank) or stored.bank != call.institution.id:
             raise NotApproved("this approval is for another model or bank")
         table = StoredTable(f"score-{stored.id}", "score", (), stored.id, stored.project)

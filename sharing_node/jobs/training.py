@@ -103,10 +103,9 @@ class Trainings:
             cohort = state.cohort(connection, body.cohort)
             if project.bank != call.institution.id or (cohort.project, cohort.bank) != (project.id, project.bank):
                 raise Forbidden("this project or cohort belongs to another bank")
-            touching = [
-                earlier.id for earlier in state.all_cohorts(connection) if not set(earlier.subjects).isdisjoint(cohort.subjects)
-            ]
-            asked = state.aggregates_asked(connection, touching)
+            node.check_project(project, call.now)
+            node.check_still_willing(cohort.subjects, project, call.institution)
+            asked = _asked(connection, cohort)
             used = state.trainings_used(connection, project.id)
             fields = node.catalogue.select(project.fields)
             raw = records.numeric_columns(connection, fields, cohort.subjects)
@@ -148,6 +147,9 @@ class Trainings:
         )
 
         def record(connection: Connection) -> None:
+            state.one_at_a_time(connection)
+            if _asked(connection, cohort) != asked:
+                raise Conflict("another training on these subjects was opened at the same time; open this one again")
             state.count_training(connection, project.id, min(project.trainings, limits.trainings))
             state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
             self._running[job] = Running(job, project, cohort, plan, signed, columns, limits, training)
@@ -280,6 +282,7 @@ class Trainings:
             raise NotFound("no such training is running; after a restart of the node start a new one on the same cohort")
         if running.project.bank != call.institution.id:
             raise Forbidden("this training belongs to another bank")
+        self._node.check_project(running.project, call.now)
         number = call.path.get("round", "0")
         if number not in {"0", "1", "2"}:
             raise NotFound("a training has the rounds 1 and 2")
@@ -290,3 +293,10 @@ class Trainings:
             return running.rounds[number]
         except KeyError:
             raise Conflict(f"round {number} is not open") from None
+
+
+def _asked(connection: Connection, cohort: StoredCohort) -> int:
+    """Label aggregates asked so far over all trainings on any of these subjects."""
+    members = set(cohort.subjects)
+    touching = [earlier.id for earlier in state.all_cohorts(connection) if not members.isdisjoint(earlier.subjects)]
+    return state.aggregates_asked(connection, touching)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from models import wire
@@ -53,6 +53,16 @@ class StoredTable:
     fields: tuple[str, ...]
     model: str
     project: str
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Until this transaction ends no other one adds a cohort, training or model: for limits over all that there are.
+
+    SQLite has one writer at a time as it is.
+    """
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(row.__tablename__ for row in (CohortRow, JobRow, ModelRow))
+        connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 # ---------------------------------------------------------------- projects
@@ -211,6 +221,11 @@ def model(connection: Connection, model_id: str) -> StoredModel:
 def all_models(connection: Connection) -> list[StoredModel]:
     """Every released model of every bank, oldest first."""
     return [_model(row) for row in connection.execute(select(ModelRow.__table__).order_by(ModelRow.released_at))]
+
+
+def models_released(connection: Connection) -> dict[str, str]:
+    """Id and project of every released model."""
+    return {row.id: row.project for row in connection.execute(select(ModelRow.id, ModelRow.project))}
 
 
 def set_bank_card(connection: Connection, model_id: str, card: Signed) -> None:
