@@ -55,11 +55,12 @@ class Loads:
             facts = {
                 "field_set": field_set,
                 "batch": report.batch,
-                "file": hashlib.sha256(call.body).hexdigest(),
                 "loaded": report.rows_loaded,
                 "quarantined": len(report.quarantined),
             }
-            return Outcome(_answer(report), [LeafDraft("load", facts)])
+            # A digest of a file of few rows could be guessed open, so it stands under the opening's salt.
+            opening = {"file": hashlib.sha256(call.body).hexdigest()}
+            return Outcome(_answer(report), [LeafDraft("load", facts, opening)])
 
         return within
 

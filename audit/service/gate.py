@@ -21,7 +21,7 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from audit.log.log import Log, LogUnavailable
 from audit.service import ledger
@@ -196,7 +196,8 @@ class Gate:
         except LogUnavailable:
             return _refuse(problems.LogUnavailable())
         except Exception as error:
-            return _refuse(_unforeseen(endpoint, error))
+            # A request that breaks a handler is refused like any other: it must not go without a trace.
+            return self._refuse_logged(endpoint, visitor, request, _unforeseen(endpoint, error))
 
     def _serve_logged(self, endpoint: Endpoint, handler: Handler, admitted: _Admitted) -> Response:
         key = admitted.request.headers["idempotency-key"]
@@ -264,6 +265,8 @@ def _digest(request: Request) -> bytes:
 
 
 def _unforeseen(endpoint: Endpoint, error: Exception) -> problems.Problem:
+    if isinstance(error, DataError | OverflowError):
+        return problems.BadRequest("a number or text in the request is larger than what can be stored, or of another kind")
     if isinstance(error, DBAPIError):
         logger.error("database error", path=endpoint.path, error=type(error.orig).__name__)
         return problems.Unavailable("the database did not answer; nothing was changed")
