@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import Connection
 
 from audit.office.office import Office
@@ -18,6 +20,8 @@ from models.problems import BadMessage, Conflict, Forbidden, NotFound, OwnReques
 from models.projects import Decision, Project, ProjectApproval, ProjectKind, ProjectStatus
 from models.wire import Signed
 
+# It names a key's file at the node and stands in the leaves of both logs.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST_TRAININGS = 12
 MOST_RELEASES = 4
 MOST_CHECKS = 10_000_000
@@ -83,8 +87,8 @@ class Projects:
         return stored
 
     def _check(self, project: Project, now: int) -> None:
-        if not project.id or "/" in project.id or len(project.id) > 100 or not project.id.isprintable():
-            raise Unusable("a project's id has 1 to 100 printable characters and no slash")
+        if not _PLAIN.fullmatch(project.id):
+            raise Unusable("a project's id has 1 to 64 letters, digits, dots, hyphens or underscores, and begins with no sign")
         if project.purpose not in set(Purpose):
             raise Unusable(f"the purpose is one of {', '.join(Purpose)}")
         if not now < project.valid_to or not project.valid_from < project.valid_to:
