@@ -13,7 +13,7 @@ from audit.service.outcome import Call, Outcome, Within
 from models.catalogue import CatalogueError
 from models.loads import LoadReport, QuarantinedRow
 from models.problems import BadFile, BadRequest, NotFound
-from sharing_node.ingest.load import IngestReport, ingest_csv
+from sharing_node.ingest.load import IngestReport, read_delivery, store_delivery
 from sharing_node.ingest.reading import IngestError
 from sharing_node.node import Node
 
@@ -37,21 +37,15 @@ class Loads:
             raise NotFound("the catalogue has no such field set")
         folder = self._node.folder / "quarantine"
         folder.mkdir(mode=0o700, exist_ok=True)
+        stream = io.BytesIO(call.body)
+        try:
+            # Read and checked before the transaction: while it is open, nobody else can write.
+            delivery = read_delivery(self._node.catalogue, field_set, stream, identity_column=call.query.get("identity_column"))
+        except (IngestError, CatalogueError) as error:
+            raise BadFile(str(error)) from None
 
         def within(connection: Connection) -> Outcome:
-            try:
-                report = ingest_csv(
-                    connection,
-                    self._node.catalogue,
-                    field_set,
-                    io.BytesIO(call.body),
-                    as_of=as_of,
-                    identity_column=call.query.get("identity_column"),
-                    file_name=name,
-                    quarantine_folder=folder,
-                )
-            except (IngestError, CatalogueError) as error:
-                raise BadFile(str(error)) from None
+            report = store_delivery(connection, delivery, stream, as_of=as_of, file_name=name, quarantine_folder=folder)
             facts = {
                 "field_set": field_set,
                 "batch": report.batch,
