@@ -51,7 +51,7 @@ class Services:
     app: FastAPI
     folder: Path
     engine: Engine
-    clients: list[SignedClient] = field(default_factory=list, repr=False)
+    clients: dict[str, SignedClient] = field(default_factory=dict, repr=False)
 
     @property
     def url(self) -> str:
@@ -63,10 +63,10 @@ class Services:
     # ------------------------------------------------------------------ who talks
 
     def client(self, person: str) -> SignedClient:
-        """A person's client of the node."""
-        made = SignedClient(self.url, person, self.office.keys[person])
-        self.clients.append(made)
-        return made
+        """A person's client of the node; one is kept for each, since making one costs more than most requests."""
+        if person not in self.clients:
+            self.clients[person] = SignedClient(self.url, person, self.office.keys[person])
+        return self.clients[person]
 
     def bank(self, person: str) -> Bank:
         """A bank person's session with both."""
@@ -115,8 +115,10 @@ class Services:
         """The steward delivers rows of (id, values by field)."""
         lines = ["id," + ",".join(FIELDS)] + [f"{i}," + ",".join(str(v[f]) for f in FIELDS) for i, v in rows]
         query = urlencode({"field_set": "data", "as_of": "2026-06-30", "name": "data.csv", "identity_column": "id"})
-        report = self.client("node/steward").logged_raw(f"/loads?{query}", "\n".join(lines).encode(), "text/csv", LoadReport)
-        assert report.answer.rows_loaded == len(rows)
+        report = self.client("node/steward").logged_raw(
+            f"/loads?{query}", ("\n".join(lines) + "\n").encode(), "text/csv", LoadReport
+        )
+        assert report.answer.rows_loaded == len(rows), report.answer
 
     def open_project(self, project_id: str, person: str = MODELLER, **changes: Any) -> str:
         """File, approve and open a project; the id of its table."""
@@ -187,7 +189,7 @@ def services(folder: Path, database_url: str = "") -> Iterator[Services]:
         with serving_node(settings) as app:
             made = Services(office, settings, app, folder, engine)
             yield made
-            for client in made.clients:
+            for client in made.clients.values():
                 client.close()
         engine.dispose()
 
