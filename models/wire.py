@@ -8,6 +8,7 @@ choose how much memory we allocate.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 import msgspec
@@ -34,6 +35,9 @@ else:
 
 
 M = TypeVar("M", bound=Message)
+_UNKNOWN_FIELD = re.compile(
+    r"unknown field `(?![a-z][a-z_]{0,31}`( - at |$)).*`", re.DOTALL
+)  # a plain word is a misspelt field
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
@@ -63,9 +67,11 @@ def decode(data: bytes, kind: type[M]) -> M:
 
 
 def _place_only(error: msgspec.ValidationError) -> str:
-    # msgspec quotes an offending value only for enums and literals; what follows "Invalid enum value" may be personal.
+    # msgspec quotes what was sent in two places, and either may be personal: values of enums, and names of unknown fields.
     text = str(error)
-    return "Invalid enum value" + text[text.rfind(" - at") :] if text.startswith("Invalid enum value") else text
+    if text.startswith("Invalid enum value"):
+        return "Invalid enum value" + text[text.rfind(" - at") :]
+    return _UNKNOWN_FIELD.sub("an unknown field", text)
 
 
 def pack(array: NDArray[Any]) -> bytes:

@@ -107,8 +107,8 @@ class BankTraining:
             round_: Opening((label_vector,) if round_ == COUNTS else (label_vector, *column_vectors), own[i])
             for i, round_ in enumerate(ROUNDS)
         }
-        for opening in self._openings.values():
-            check_inputs(opening, limits, plan.rows, plan.node_fields)
+        for round_ in reversed(ROUNDS):  # the last one has all columns, so a limit by their number is told as it is
+            check_inputs(self._openings[round_], limits, plan.rows, plan.node_fields)
         self._round = 0
         self._product: BankProduct | None = None
 

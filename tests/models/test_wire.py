@@ -124,3 +124,12 @@ def test_no_two_messages_share_a_name() -> None:
 
 def test_enums_are_closed() -> None:
     assert set(ConsentKind) == {"collection", "modelling", "query"}
+
+
+@pytest.mark.parametrize("name", ["330106199001011234", "张三", "a`330106", "x" * 40, "id\n1"])
+def test_a_field_is_named_in_a_refusal_only_where_it_is_a_plain_word(name: str) -> None:
+    with pytest.raises(problems.BadMessage) as caught:
+        wire.decode(msgspec.msgpack.encode({"subject": "s", name: 1}), AccessQuery)
+    assert name not in caught.value.detail
+    with pytest.raises(problems.BadMessage, match="unknown field `subjekt`"):
+        wire.decode(msgspec.msgpack.encode({"subject": "s", "subjekt": 1}), AccessQuery)
