@@ -12,8 +12,6 @@
 Messages name the kind of fault and the step to take next; they never carry a secret, an identifier or a value.
 """
 
-# ruff: noqa: N818  (each name already says what is wrong; "...Error" would only repeat it)
-
 from __future__ import annotations
 
 
