@@ -103,11 +103,16 @@ class Services:
         sign_request(request, person, self.office.keys[person])
         return request
 
-    def leaves(self) -> list[dict[str, Any]]:
-        """Every durable leaf of the node's log, decoded."""
+    def leaves(self, since: int = 0) -> list[dict[str, Any]]:
+        """Every durable leaf of the node's log from index `since` on, decoded."""
         store = LogStore(LOG_TABLES)
         with self.engine.connect() as connection:
-            return [msgspec.json.decode(e) for e in store.entries(connection, 0, store.count(connection))]
+            return [msgspec.json.decode(e) for e in store.entries(connection, since, store.count(connection) - since)]
+
+    def logged(self) -> int:
+        """How many leaves the node's log has."""
+        with self.engine.connect() as connection:
+            return LogStore(LOG_TABLES).count(connection)
 
     # ------------------------------------------------------------------ what they do
 

@@ -43,12 +43,12 @@ FULL_COUNT = 1_000
 
 
 def attack_alignment(stage: Stage, kind: str, rng: random.Random) -> None:
-    before, evaluated = len(stage.pair.leaves()), stage.evaluated["evaluations"]
+    before, evaluated = stage.pair.logged(), stage.evaluated["evaluations"]
     with stage.pair.bank(MODELLER) as bank, pytest.raises(Problem) as caught:
         ALIGNMENTS[kind](stage, bank, rng)
     assert caught.value.status in {400, 401, 403, 422}, kind
     assert stage.evaluated["evaluations"] == evaluated, f"{kind}: the node evaluated"
-    refused = [leaf for leaf in stage.pair.leaves()[before:] if leaf["outcome"] == "refused"]
+    refused = [leaf for leaf in stage.pair.leaves(before) if leaf["outcome"] == "refused"]
     assert [leaf["problem"] for leaf in refused] == [caught.value.slug()], kind
 
 
