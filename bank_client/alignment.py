@@ -7,9 +7,10 @@
         published SHA-256(tag) of the node's eligible subjects ─> the tags that both know         (published)
         tags, ascending ─> node: cohort                                                           (match)
 
-The cohort's rows stand in ascending order of their tags. A tag is pseudorandom, so this order says nothing to the
-office, which knows the order in which ids were filed and must not be able to join the replayed labels on it; and the
-same customers give the same cohort again. See `models.alignment` for the whole diagram and the leakage statement.
+The node sets the order of the cohort's rows. It is pseudorandom, so it says nothing to the office, which knows the order
+in which ids were filed and must not be able to join the replayed labels on it; and the same customers give the same
+cohort again. Where a cohort would differ from an earlier one in a few rows only, the node leaves some more out at random.
+See `models.alignment` for the whole diagram and the leakage statement.
 """
 
 from __future__ import annotations
@@ -229,7 +230,11 @@ class _Alignment:
         if not rows:
             raise CohortRefused("the node serves none of these customers for this project")
         cohort = bank.node.logged(f"{path}/match", MatchTags(tags=b"".join(rows)), Cohort).answer
-        if (cohort.project, cohort.rows, cohort.root) != (self._project, len(rows), root_of(map(leaf_hash, rows))):
+        kept = wire.unpack(cohort.kept, "<u4", (cohort.rows,), "kept rows").tolist()
+        if len(set(kept)) != len(kept) or max(kept, default=0) >= len(rows):
+            bank.damaged("cohort", "the node kept rows that were not returned, or one twice", artefacts=(wire.encode(cohort),))
+        rows = [rows[position] for position in kept]
+        if (cohort.project, cohort.root) != (self._project, root_of(map(leaf_hash, rows))):
             bank.damaged("cohort", "the node agreed on other rows than the bank returned", artefacts=(wire.encode(cohort),))
         return cohort, tuple(self.tags[tag] for tag in rows)
 

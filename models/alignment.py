@@ -10,10 +10,10 @@
     <──────────────────────────────────────────────────────────────────── k·B_i with a DLEQ proof each
     <──────────────────────────────────────────────────────────────────── SHA-256(tag) of its eligible subjects, padded
     matching tags, ascending ───────────────────────────────────────────> tags known, distinct, cohort rules; leaf
-    <──────────────────────────────────────────────────────────────────── cohort id, root
+    <──────────────────────────────────────────────────────────────────── cohort id, root, rows kept
 
-The cohort's rows are in ascending order of their tags. Only the two sides know what row is whom (the office knows the
-order in which ids were filed), and the same rows are always the same cohort, so that no noise is drawn twice for them.
+The node sets the order of the cohort's rows, the same for the same subjects in every project, and leaves some out at
+random where the cohort would be too like an earlier one; only the two sides know what row is whom.
 
 Leakage: the node learns which of its subjects are in the cohort; the bank learns which of its customers the node knows;
 the office learns the bank's filed customers (it holds their consents).
@@ -98,9 +98,14 @@ class MatchTags(Message):
 
 
 class Cohort(Message):
-    """An agreed cohort: `root` is the RFC 6962 root over its tags in row order."""
+    """An agreed cohort: `root` is the RFC 6962 root over its tags in row order.
+
+    `kept` are positions in the returned tags (uint32, little-endian), in row order: the node sets the order, the same for
+    the same subjects in every project, and leaves rows out at random where the cohort would be too like an earlier one.
+    """
 
     id: str
     project: str
     rows: int
     root: bytes
+    kept: bytes

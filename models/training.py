@@ -45,12 +45,17 @@ class FieldPlan(Message):
 
 
 class JobPlan(Message):
-    """What the node will answer: the bins of each field, bands, and what was reduced and why."""
+    """What the node will answer: the bins of each field, bands, and what was reduced and why.
+
+    `subjects` names the set of the cohort's subjects by a keyed digest that is the same in every project: noise and limits
+    hold for people, not for projects.
+    """
 
     job: str
     project: str
     rows: int
     cohort_root: bytes
+    subjects: bytes
     fields: tuple[FieldPlan, ...]
     bands: int
     label_aggregates: int

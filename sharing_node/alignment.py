@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import threading
 from datetime import UTC, datetime
 
+import numpy as np
 from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
-from audit.service.outcome import Call, Outcome
+from audit.service.outcome import Call, Outcome, Within
 from audit.verifier.merkle import leaf_hash, root_of
 from crypto import cells
 from crypto.group import decode_elements
@@ -90,7 +92,7 @@ class Alignment:
         facts = {"project": project.id, "count": len(hashes)}
         return Outcome(Published(hashes=b"".join(sorted(hashes))), [LeafDraft("align.publish", facts)])
 
-    def match(self, call: Call) -> Outcome:
+    def match(self, call: Call) -> Within:
         """POST /projects/{project}/alignment/match: the returned tags become a cohort, or are refused."""
         body: MatchTags = call.body
         project = self._project(call)
@@ -99,38 +101,53 @@ class Alignment:
         if len(set(tags)) != len(tags):
             raise CohortRefused("a row stands twice in this cohort")
         if tags != sorted(tags):
-            # One order for one set of rows: the same rows in another order would ask the same questions under new noise.
             raise CohortRefused("the tags of a cohort stand in ascending order")
         if any(tag not in known for tag in tags):
             raise CohortRefused("a tag in this cohort belongs to no eligible subject; align again")
-        subjects = tuple(known[tag] for tag in tags)
-        self._check_size(len(subjects))
-        root = root_of([leaf_hash(tag) for tag in tags])
-        identifier = hashlib.sha256(b"cohort/" + project.id.encode() + b"/" + root).hexdigest()[:32]
-        cohort = StoredCohort(identifier, project.id, call.institution.id, root, subjects)
+        found = {known[tag]: tag for tag in tags}
+        self._check_size(len(found))
 
-        def record(connection: Connection) -> None:
+        def within(connection: Connection) -> Outcome:
             state.one_at_a_time(connection)
-            self._check_difference(connection, set(subjects))
-            state.add_cohort(connection, cohort, call.now)
+            subjects = self._in_row_order(self._apart(connection, set(found)))
+            self._check_size(len(subjects))
+            rows = [found[subject] for subject in subjects]
+            root = root_of([leaf_hash(tag) for tag in rows])
+            identifier = hashlib.sha256(b"cohort/" + project.id.encode() + b"/" + root).hexdigest()[:32]
+            state.add_cohort(connection, StoredCohort(identifier, project.id, call.institution.id, root, subjects), call.now)
+            place = {tag: position for position, tag in enumerate(tags)}
+            kept = np.array([place[tag] for tag in rows], dtype="<u4").tobytes()
+            answer = Cohort(id=identifier, project=project.id, rows=len(rows), root=root, kept=kept)
+            facts = {"project": project.id, "cohort": identifier, "rows": len(rows), "root": root.hex()}
+            return Outcome(answer, [LeafDraft("align.match", facts)], cosigned=True)
 
-        answer = Cohort(id=cohort.id, project=project.id, rows=len(subjects), root=root)
-        facts = {"project": project.id, "cohort": cohort.id, "rows": len(subjects), "root": root.hex()}
-        return Outcome(answer, [LeafDraft("align.match", facts)], record, cosigned=True)
+        return within
+
+    def _in_row_order(self, subjects: set[str]) -> tuple[str, ...]:
+        # The same subjects stand in the same order in every project, so that the same question has the same HMAC and meets
+        # the same noise; only the node knows the order before it tells the bank.
+        secret = self._node.keys.secret("row-order")
+        return tuple(sorted(subjects, key=lambda subject: hmac.digest(secret, subject.encode(), "sha256")))
+
+    def _apart(self, connection: Connection, subjects: set[str]) -> set[str]:
+        """The subjects, less so many random ones that no earlier cohort differs from the rest in too few rows.
+
+        After a withdrawal the same customers are a cohort again that differs in a row or two; which rows are left out
+        besides is the node's choice, since the bank would leave out those that single somebody out.
+        """
+        earlier = [set(cohort.subjects) for cohort in state.all_cohorts(connection)]
+        if subjects in earlier:
+            return subjects
+        while close := [other for other in earlier if 0 < len(subjects ^ other) < SMALLEST_DIFFERENCE]:
+            missing = SMALLEST_DIFFERENCE - len(subjects ^ close[0])
+            subjects = subjects - set(secrets.SystemRandom().sample(sorted(subjects & close[0]), missing))
+            self._check_size(len(subjects))
+        return subjects
 
     def _check_size(self, rows: int) -> None:
         least = self._node.limits.cohort_rows
         if rows < least:
             raise CohortRefused(f"this cohort has {rows} rows; at least {least} are needed")
-
-    def _check_difference(self, connection: Connection, subjects: set[str]) -> None:
-        for earlier in state.all_cohorts(connection):
-            difference = len(subjects.symmetric_difference(earlier.subjects))
-            if 0 < difference < SMALLEST_DIFFERENCE:
-                raise CohortRefused(
-                    "this cohort differs from an earlier one in too few rows, which would single them out; "
-                    f"use the same rows again, or change at least {SMALLEST_DIFFERENCE}"
-                )
 
     def _project(self, call: Call) -> Project:
         with call.engine.connect() as connection:

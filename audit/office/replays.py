@@ -109,7 +109,7 @@ class Replays:
             bank=message.bank,
             plan=message.plan,
             digest=signed.digest(),
-            cohort_root=plan.cohort_root,
+            subjects=plan.subjects,
             vectors=trainings.pairs(opened.vectors),
         )
 
@@ -212,7 +212,7 @@ class Replays:
         if any(other.plan != new.plan for other in others):
             raise Conflict("this training has begun under another plan")
         labels, _ = new.vectors[trainings.LABELS]
-        known = trainings.label_hmacs(connection, new.cohort_root, now - YEAR)
+        known = trainings.label_hmacs(connection, new.subjects, now - YEAR)
         try:
             scorecard.check_same_labels([other.vectors[trainings.LABELS][0] for other in others] + [labels])
             self._limits.check_label_vectors(len(known), labels not in known)

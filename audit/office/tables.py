@@ -193,11 +193,11 @@ vector = Table(
     Column("job", Id, primary_key=True),
     Column("round", Integer, primary_key=True),
     Column("place", Integer, primary_key=True),
-    Column("cohort_root", LargeBinary(32), nullable=False),
+    Column("subjects", LargeBinary(32), nullable=False),
     Column("hmac", LargeBinary(32), nullable=False),
     Column("commitment", LargeBinary(32), nullable=False),
     Column("filed_at", BigInteger, nullable=False),
-    Index("ix_office_vector_labels", "cohort_root", "place"),
+    Index("ix_office_vector_labels", "subjects", "place"),
 )
 
 verdict = Table(

@@ -65,7 +65,7 @@ class Run:
 
     world: World
     made: Cohort
-    cohort_root: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    subjects: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def __post_init__(self) -> None:
         self.job = secrets.token_hex(8)
@@ -76,7 +76,8 @@ class Run:
                 job=self.job,
                 project="joint",
                 rows=plan.rows,
-                cohort_root=self.cohort_root,
+                cohort_root=self.subjects,
+                subjects=self.subjects,
                 fields=tuple(FieldPlan(name=f"n{j}", bins=bins) for j, bins in enumerate(plan.bins)),
                 bands=20,
                 label_aggregates=plan.label_aggregates,
@@ -277,14 +278,14 @@ def test_labels_stay_the_same_and_are_few(lab: World, made: Cohort) -> None:
     assert one.vectors[0].hmac == two.vectors[0].hmac
     assert one.vectors[0].commitment != two.vectors[0].commitment
     for number in range(1, 6):
-        again = Run(lab, made, run.cohort_root)
+        again = Run(lab, made, run.subjects)
         again.file(again.opening(1))  # the same labels are no new ones
         labels = made.labels.copy()
         labels[: 100 * number] ^= 1
         if number < 5:
-            other = Run(lab, made, run.cohort_root)
+            other = Run(lab, made, run.subjects)
             other.file(recode(other.opening(1), 0, codes=labels.tobytes()))
-    sixth = Run(lab, made, run.cohort_root)
+    sixth = Run(lab, made, run.subjects)
     with pytest.raises(OverBudget):
         sixth.file(recode(sixth.opening(1), 0, codes=labels.tobytes()))
 

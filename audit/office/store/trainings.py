@@ -23,7 +23,7 @@ class FiledRound:
     bank: str
     plan: str
     digest: str
-    cohort_root: bytes
+    subjects: bytes
     vectors: tuple[tuple[bytes, bytes], ...]
     """(HMAC, commitment) of each vector."""
 
@@ -37,7 +37,7 @@ def add_round(connection: Connection, new: FiledRound, now: int) -> None:
             "job": new.job,
             "round": new.round,
             "place": place,
-            "cohort_root": new.cohort_root,
+            "subjects": new.subjects,
             "hmac": hmac,
             "commitment": commitment,
             "filed_at": now,
@@ -59,18 +59,16 @@ def rounds(connection: Connection, job: str) -> dict[int, FiledRound]:
             bank=row.bank,
             plan=row.plan,
             digest=row.digest,
-            cohort_root=next(bytes(v.cohort_root) for v in rows if v.round == row.round),
+            subjects=next(bytes(v.subjects) for v in rows if v.round == row.round),
             vectors=tuple((bytes(v.hmac), bytes(v.commitment)) for v in rows if v.round == row.round),
         )
         for row in found
     }
 
 
-def label_hmacs(connection: Connection, cohort_root: bytes, since: int) -> set[bytes]:
+def label_hmacs(connection: Connection, subjects: bytes, since: int) -> set[bytes]:
     """The HMACs of the different label vectors filed for a cohort since then."""
-    query = select(vector.c.hmac).where(
-        vector.c.cohort_root == cohort_root, vector.c.place == LABELS, vector.c.filed_at > since
-    )
+    query = select(vector.c.hmac).where(vector.c.subjects == subjects, vector.c.place == LABELS, vector.c.filed_at > since)
     return {bytes(hmac) for hmac in connection.execute(query.distinct()).scalars()}
 
 

@@ -209,14 +209,14 @@ def upgrade() -> None:
         sa.Column("job", sa.String(length=128), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
-        sa.Column("cohort_root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("subjects", sa.LargeBinary(length=32), nullable=False),
         sa.Column("hmac", sa.LargeBinary(length=32), nullable=False),
         sa.Column("commitment", sa.LargeBinary(length=32), nullable=False),
         sa.Column("filed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("job", "round", "place", name=op.f("pk_office_vector")),
     )
     with op.batch_alter_table("office_vector", schema=None) as batch_op:
-        batch_op.create_index("ix_office_vector_labels", ["cohort_root", "place"], unique=False)
+        batch_op.create_index("ix_office_vector_labels", ["subjects", "place"], unique=False)
 
     op.create_table(
         "office_verdict",
