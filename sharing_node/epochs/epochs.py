@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
-from audit.service.outcome import Call, Outcome, Raw
+from audit.service.outcome import Call, Outcome, Raw, Within
 from models.problems import Unusable
 from models.tables import SCORE_FIELD_SET, BuildTable, Manifest, OpenEpoch, SealedManifest
 from models.wire import decode
 from sharing_node.epochs import build
-from sharing_node.epochs.store import EpochStore
+from sharing_node.epochs.store import EpochStore, epoch_key
 from sharing_node.node import Node
 from sharing_node.records import repository as records
 from sharing_node.scores import score_records
@@ -34,7 +34,7 @@ class Epochs:
             subjects, plain = self._records(connection, table)
         if not subjects:
             raise Unusable("no consented subject has a record for this table; load data and consents first")
-        key = f"epoch-{table.id}-{epoch}"
+        key = epoch_key(table.id, epoch)
         self._node.keys.destroy_oprf(key)  # of an attempt that was cut off: its cells were never published
         server = self._node.keys.new_oprf(key)
         built = build.build(server, table.id, epoch, subjects, plain)
@@ -70,18 +70,29 @@ class Epochs:
         facts = {"table": table.id, "epoch": epoch, "manifest": signed.digest(), "columns": manifest.columns}
         return Outcome(signed, [LeafDraft("epoch.build", facts)], record, cosigned=True)
 
-    def open(self, call: Call) -> Outcome:
-        """POST /tables/{table}/epochs/open: have the office check matrix and hint; under its seal the epoch opens."""
+    def open(self, call: Call) -> Within:
+        """POST /tables/{table}/epochs/open: have the office check matrix and hint; under its seal the epoch opens.
+
+        Whatever has expired by then, of any table, is closed: its key is destroyed, its files are deleted, a leaf says so.
+        """
         body: OpenEpoch = call.body
         with call.engine.connect() as connection:
-            manifest = state.epoch_manifest(connection, body.table, body.epoch)
+            manifest = state.epoch_manifest(connection, body.table, body.epoch, call.now)
         seal = self._node.office.seal(manifest)
 
-        def record(connection: Connection) -> None:
+        def within(connection: Connection) -> Outcome:
             state.open_epoch(connection, body.table, body.epoch, seal)
+            closed = state.close_expired(connection, call.now)
+            for table, epoch in closed:
+                # Before the commit: an expired epoch is served no more, so an early end of its key harms nobody.
+                self._node.keys.destroy_oprf(epoch_key(table, epoch))
+                self._store.remove(table, epoch)
+            facts = {"table": body.table, "epoch": body.epoch, "manifest": manifest.digest(), "seal": seal.digest()}
+            leaves = [LeafDraft("epoch.close", {"table": table, "epoch": epoch}) for table, epoch in closed]
+            answer = SealedManifest(manifest=manifest, seal=seal)
+            return Outcome(answer, [*leaves, LeafDraft("epoch.open", facts)], cosigned=True)
 
-        facts = {"table": body.table, "epoch": body.epoch, "manifest": manifest.digest(), "seal": seal.digest()}
-        return Outcome(SealedManifest(manifest=manifest, seal=seal), [LeafDraft("epoch.open", facts)], record, cosigned=True)
+        return within
 
     def manifest(self, call: Call) -> SealedManifest:
         """GET /tables/{table}/manifest: the newest open epoch."""
@@ -101,7 +112,7 @@ class Epochs:
     def _address(self, call: Call) -> tuple[str, int]:
         table, epoch = call.path["table"], call.path["epoch"]
         with call.engine.connect() as connection:
-            manifest = state.epoch_manifest(connection, table, int(epoch) if epoch.isdecimal() else 0)
+            manifest = state.epoch_manifest(connection, table, int(epoch) if epoch.isdecimal() else 0, call.now)
         decoded = decode(manifest.payload, Manifest)
         return decoded.table, decoded.epoch
 

@@ -20,7 +20,7 @@ from models.problems import BadElement, BadMessage, BadSignature, BadTicket, Pro
 from models.tables import ColumnAnswers, Manifest, QueryColumns
 from models.tickets import EvaluateTickets, Evaluation, Evaluations, Ticket
 from models.wire import Signed, pack, unpack
-from sharing_node.epochs.store import EpochStore
+from sharing_node.epochs.store import EpochStore, epoch_key
 from sharing_node.node import Node
 from sharing_node.state import repository as state
 
@@ -34,7 +34,6 @@ class Queries:
     def __init__(self, node: Node, store: EpochStore) -> None:
         self._node = node
         self._store = store
-        self._servers: dict[tuple[str, int], VoprfServer] = {}
 
     def evaluate(self, call: Call) -> Outcome:
         """POST /tables/{table}/evaluate: k·B with a DLEQ proof for each good ticket, each with its own leaf."""
@@ -74,7 +73,7 @@ class Queries:
         """POST /tables/{table}/columns: D·query for each query of an open epoch."""
         body: QueryColumns = call.body
         with call.engine.connect() as connection:
-            signed = state.epoch_manifest(connection, call.path["table"], body.epoch)
+            signed = state.epoch_manifest(connection, call.path["table"], body.epoch, call.now)
         manifest = wire.decode(signed.payload, Manifest)
         if not 1 <= body.count <= MOST_QUERIES:
             raise BadMessage(f"between 1 and {MOST_QUERIES} queries are taken at once")
@@ -102,10 +101,8 @@ class Queries:
         return ticket
 
     def _server(self, manifest: Manifest) -> VoprfServer:
-        key = (manifest.table, manifest.epoch)
-        if key not in self._servers:
-            self._servers[key] = self._node.keys.oprf(f"epoch-{manifest.table}-{manifest.epoch}")
-        return self._servers[key]
+        # Read anew each time: a key that was destroyed with its epoch must not live on in some worker's memory.
+        return self._node.keys.oprf(epoch_key(manifest.table, manifest.epoch))
 
     def _leaf(self, manifest: Manifest, item: Ticket | Problem, signed: Signed) -> LeafDraft:
         facts: dict[str, str | int | bool] = {"table": manifest.table, "epoch": manifest.epoch, "ticket": signed.digest()}

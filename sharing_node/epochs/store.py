@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from models.problems import NotFound
 
 
+def epoch_key(table: str, epoch: int) -> str:
+    """The name of an epoch's OPRF key."""
+    return f"epoch-{table}-{epoch}"
+
+
 class EpochStore:
     """Files below one folder: ``<table>/<epoch>.matrix.npy`` and ``.hint.npy``."""
 
@@ -44,6 +49,13 @@ class EpochStore:
     def hint(self, table: str, epoch: int) -> NDArray[np.uint32]:
         """The hint, read from its file; raises `NotFound`."""
         return self._load(table, epoch, "hint").view(np.uint32)
+
+    def remove(self, table: str, epoch: int) -> None:
+        """Forget an epoch and delete its files."""
+        with self._lock:
+            self._open.pop((table, epoch), None)
+        for kind in ("matrix", "hint"):
+            self._path(table, epoch, kind).unlink(missing_ok=True)
 
     def _load(self, table: str, epoch: int, kind: str) -> NDArray[np.generic]:
         try:

@@ -134,9 +134,12 @@ class Releases:
         approval = self._node.office.statement(body.approval, ModelApproval)
         with call.engine.connect() as connection:
             stored = state.model(connection, call.path["model"])
+            card = state.bank_card(connection, stored.id)
             self._node.check_project(state.project(connection, stored.project), call.now)
         if (approval.model, approval.bank) != (stored.id, stored.bank) or stored.bank != call.institution.id:
             raise NotApproved("this approval is for another model or bank")
+        if card is None or approval.card != card.digest():
+            raise NotApproved("the office approved another card than the one that the node signed; sign and file it again")
         table = StoredTable(f"score-{stored.id}", "score", (), stored.id, stored.project)
 
         def record(connection: Connection) -> None:

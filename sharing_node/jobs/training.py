@@ -178,6 +178,8 @@ class Trainings:
         specs = tuple((v.bound, v.scale) for v in inputs.vectors)
         if specs != tuple((v.bound, v.scale) for v in running.plan.vectors(number)):
             raise InputsRefused("the office's word is on other vectors than this round takes")
+        if number != len(running.transcripts) + 1:
+            raise Conflict(f"round {len(running.transcripts) + 1} comes now")
         nonce = secrets.token_bytes(32)
         seed = session_seed(f"{running.job}/{number}".encode(), nonce, body.nonce)
         with running.lock, refusals():

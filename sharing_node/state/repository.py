@@ -228,6 +228,12 @@ def models_released(connection: Connection) -> dict[str, str]:
     return {row.id: row.project for row in connection.execute(select(ModelRow.id, ModelRow.project))}
 
 
+def bank_card(connection: Connection, model_id: str) -> Signed | None:
+    """The bank's signed card that the node has countersigned, if any."""
+    found = connection.scalar(select(ModelRow.bank_card).where(ModelRow.id == model_id))
+    return wire.decode(found, Signed) if found is not None else None
+
+
 def set_bank_card(connection: Connection, model_id: str, card: Signed) -> None:
     """Keep the bank's signed card beside the node's."""
     connection.execute(update(ModelRow).where(ModelRow.id == model_id).values(bank_card=wire.encode(card)))
@@ -270,10 +276,12 @@ def add_epoch(connection: Connection, table_id: str, epoch: int, manifest: Signe
     )
 
 
-def epoch_manifest(connection: Connection, table_id: str, epoch: int) -> Signed:
-    """The manifest of an epoch that is not closed; raises `NotFound`."""
+def epoch_manifest(connection: Connection, table_id: str, epoch: int, now: int) -> Signed:
+    """The manifest of an epoch that is neither closed nor expired; raises `NotFound`."""
     found = connection.scalar(
-        select(EpochRow.manifest).where(EpochRow.table == table_id, EpochRow.epoch == epoch, EpochRow.state != "closed")
+        select(EpochRow.manifest).where(
+            EpochRow.table == table_id, EpochRow.epoch == epoch, EpochRow.state != "closed", EpochRow.expires_at > now
+        )
     )
     if found is None:
         raise NotFound("this table has no such epoch, or it is closed")
@@ -289,6 +297,14 @@ def open_epoch(connection: Connection, table_id: str, epoch: int, seal: Signed) 
     )
     if done.rowcount != 1:
         raise Conflict("this epoch is not waiting to be opened")
+
+
+def close_expired(connection: Connection, now: int) -> list[tuple[str, int]]:
+    """Close every epoch that has expired; which ones, as (table, epoch)."""
+    expired = (EpochRow.state != "closed", EpochRow.expires_at <= now)
+    found = [(table, epoch) for table, epoch in connection.execute(select(EpochRow.table, EpochRow.epoch).where(*expired))]
+    connection.execute(update(EpochRow).where(*expired).values(state="closed"))
+    return found
 
 
 def current_epoch(connection: Connection, table_id: str, now: int) -> SealedManifest:
