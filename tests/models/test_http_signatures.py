@@ -88,9 +88,9 @@ def test_an_old_or_future_signature_is_refused(minutes: int) -> None:
         ({"lifetime": 61}, None, "60 seconds"),
         ({"nonce": None}, None, "nonce"),
         ({"nonce": "short"}, None, "nonce"),
-        ({"tag": "other"}, None, ""),
-        ({}, ("@method", "@target-uri", "content-type"), ""),
-        ({}, ("@method", "content-digest", "content-type", "idempotency-key"), ""),
+        ({"tag": "other"}, None, "tag"),
+        ({}, ("@method", "@target-uri", "content-type"), "cover|component"),
+        ({}, ("@method", "content-digest", "content-type", "idempotency-key"), "cover|component"),
     ],
     ids=["long-lived", "no-nonce", "short-nonce", "other-tag", "digest-not-covered", "uri-not-covered"],
 )

@@ -78,7 +78,7 @@ def test_arrays_travel_little_endian_and_come_back_read_only() -> None:
 
 
 def test_a_statement_passes_for_no_other() -> None:
-    signed = wire.sign(Cohort(id="c", project="p", rows=1, root=b"r"), "node", KEY)
+    signed = wire.sign(Cohort(id="c", project="p", rows=1, root=b"r", kept=b""), "node", KEY)
     public = KEY.public_key()
     assert wire.open_signed(signed, Cohort, "node", public).id == "c"
     other = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32).public_key()
