@@ -21,7 +21,7 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from audit.log.log import Log, LogUnavailable
 from audit.service import ledger
@@ -267,7 +267,7 @@ def _digest(request: Request) -> bytes:
 def _unforeseen(endpoint: Endpoint, error: Exception) -> problems.Problem:
     if isinstance(error, DataError | OverflowError):
         return problems.BadRequest("a number or text in the request is larger than what can be stored, or of another kind")
-    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+    if isinstance(error, DBAPIError):
         logger.error("database error", path=endpoint.path, error=type(error.orig).__name__)
         return problems.Unavailable("the database did not answer; nothing was changed")
     logger.error("request failed", path=endpoint.path, error=type(error).__name__, exc_info=True)

@@ -80,7 +80,9 @@ class Ledger:
             # The same request came twice at once and the other one was first: give what it gave.
             earlier = self.stored(request)
             if earlier is None:
-                raise
+                raise problems.Conflict(
+                    "another request changed the same thing at the same moment; nothing was changed by this one"
+                ) from None
             return earlier
         return stored
 
