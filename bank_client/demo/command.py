@@ -97,6 +97,8 @@ def _say_where(job: CountyJob) -> None:
     pids = " ".join(str(s.process.pid) for s in (town.office, town.node) if s.process is not None)
     typer.echo("main job: ok")
     typer.echo(f"the credit office answers at {town.office.url}, the data node at {town.node.url}")
+    keys = f"--vkey '{town.node_keys['log']}' --witness-vkey '{town.office_keys['witness']}' --quorum 1"
+    typer.echo(f"check the node's log from outside: xinqiao verify {town.node.url}/log {keys}")
     typer.echo(f"keys of all people are in {town.folder / 'people'}; stop the services with: kill {pids}")
 
 
