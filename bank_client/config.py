@@ -159,7 +159,7 @@ def make_key(path: Path) -> bytes:
 def _path(kind: type, value: object) -> object:
     if kind is Path:
         return Path(str(value))
-    raise NotImplementedError
+    raise TypeError(f"no setting is a {kind.__name__}")
 
 
 def _verifier_key(name: str, vkey: str, algorithm: int) -> None:

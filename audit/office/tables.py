@@ -14,19 +14,11 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from audit.log.tables import log_tables
+from audit.service.schema import NAMING
 from audit.service.tables import add_gate_tables
 from audit.witness.store import witness_tables
 
-# Constraints have names, so that a migration can speak of them.
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+metadata = MetaData(naming_convention=NAMING)
 add_gate_tables(metadata)
 log = log_tables(metadata)
 witness = witness_tables(metadata)

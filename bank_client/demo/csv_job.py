@@ -88,7 +88,10 @@ def run_csv_job(job: CsvJob, folder: Path, say: Say = quiet, progress: Progress 
             say(f"scoring {len(test):,} applicants, one private query each")
             joint = model.predict_proba(test.drop(columns=job.label))[:, 1]
             result = _result(job, model, train, test, joint)
-            result["leaves"] = {state.name: state.leaves for state in main.verify() if state.ok}
+            for log in main.verify():
+                if not log.ok:
+                    raise CsvJobError(f"the {log.name}'s log does not verify: {log.detail}")
+                result["leaves" if log.name == "node" else "leaves_office"] = log.leaves
             result["phases"] = {name: _phase(phase) for name, phase in bank.phases.items()}
     result["total_s"] = round(time.perf_counter() - started, 2)
     return result
