@@ -36,7 +36,7 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
         say(f"   {manifest.columns:,} columns of {manifest.rows:,} bytes, sealed by the office")
         say("6  New applicants are scored by private queries: the node does not learn whom")
         found = job.compare(model)
-        say(f"   {found['scored']} scored, {found['refused']} without consent or record")
+        say(f"   {found['scored']} scored, {found['refused']} not")
         say(f"   bank alone  AUC {found['auc_alone']:.3f}  KS {found['ks_alone']:.3f}")
         say(f"   jointly     AUC {found['auc_joint']:.3f}  KS {found['ks_joint']:.3f}")
         phases = dict(bank.phases)

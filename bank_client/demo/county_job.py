@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -140,7 +141,11 @@ class CountyJob:
     def compare(self, model: JointScorecard) -> dict[str, Any]:
         """Score the applicants through private queries, and beside it with the bank's own columns alone."""
         X, outcome = self.applicants()
-        joint = pd.Series(model.predict_proba(X)[:, 1], index=X.index)
+        with warnings.catch_warnings(record=True) as refused:
+            warnings.simplefilter("always")
+            joint = pd.Series(model.predict_proba(X)[:, 1], index=X.index)
+        for warning in refused:
+            self.say(f"   {warning.message}")
         borrowers, labels = self.borrowers()
         own = pd.Series(alone(borrowers.assign(**{LABEL: labels}), X.assign(**{LABEL: 0}), LABEL), index=X.index)
         scored = joint.notna()

@@ -117,7 +117,7 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
         ),
         bank_learns=(
             f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
-            f"from all bands of these subjects, counting {releases_counted} releases, an R² of at most "
+            f"from all bands of these subjects, counting {releases_counted} release{'s' if releases_counted > 1 else ''}, an R² of at most "
             f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
         ),
