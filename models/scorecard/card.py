@@ -108,6 +108,7 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
     """The leakage statement of a training and its release; `releases_counted` includes this one."""
     bands = len(made.bands.means)
     bits = math.log2(bands)
+    counted = "1 release" if releases_counted == 1 else f"{releases_counted} releases"
     return LeakageStatement(
         node_learns=(
             f"{plan.label_aggregates} sums of labels over its own columns, each with noise, and no label of one person.",
@@ -117,7 +118,7 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
         ),
         bank_learns=(
             f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
-            f"from all bands of these subjects, counting {releases_counted} release{'s' if releases_counted > 1 else ''}, an R² of at most "
+            f"from all bands of these subjects, counting {counted}, an R² of at most "
             f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
         ),
