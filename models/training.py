@@ -212,7 +212,11 @@ class FieldFigure(Message):
 
 
 class Figures(Message):
-    """What `fit` ends with; names no row. `correlation` is float64[d, d] over `columns` (node fields, then the bank's)."""
+    """What `fit` ends with; names no row.
+
+    `correlation` is float64[d, d] over the node's fields, which `columns` names, and then the bank's own, whose names the node
+    does not know.
+    """
 
     job: str
     usable: bool
