@@ -47,6 +47,7 @@ from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort
 
 MOST_BANK_COLUMNS = 64
+MOST_RUNNING = 8  # trainings a bank may have under way at once
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Trainings:
                 raise Conflict("another training on these subjects was opened at the same time; open this one again")
             state.count_training(connection, project.id, min(project.trainings, limits.trainings))
             state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
-            self._running[job] = Running(job, project, cohort, plan, signed, columns, limits, training)
+            self._keep(Running(job, project, cohort, plan, signed, columns, limits, training))
 
         facts = {"project": project.id, "job": job, "cohort": cohort.id, "rows": plan.rows, "plan": signed.digest()}
         return Outcome(signed, [LeafDraft("job.open", facts)], record)
@@ -275,6 +276,13 @@ class Trainings:
         """Forget a training: what had to last is stored."""
         self._running.pop(running.job, None)
 
+    def _keep(self, running: Running) -> None:
+        # Each holds the node's columns of a cohort in memory: a bank that opens many and ends none loses its oldest.
+        own = [job for job, other in self._running.items() if other.project.bank == running.project.bank]
+        for job in own[: max(0, len(own) + 1 - MOST_RUNNING)]:
+            self._running.pop(job, None)
+        self._running[running.job] = running
+
     def _unusable(self, running: Running, error: rules.InputRefused) -> Exception:
         problem = InputsRefused(error.reason, advice=error.accepted or None)
         if error.rule != "unusable":
@@ -289,7 +297,9 @@ class Trainings:
     def _find(self, call: Call) -> tuple[Running, int]:
         running = self._running.get(call.path["job"])
         if running is None:
-            raise NotFound("no such training is running; after a restart of the node start a new one on the same cohort")
+            raise NotFound(
+                "no such training is running; after a restart of the node, or after eight newer ones, start a new one on the same cohort"
+            )
         if running.project.bank != call.institution.id:
             raise Forbidden("this training belongs to another bank")
         self._node.check_project(running.project, call.now)
