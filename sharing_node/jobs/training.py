@@ -298,7 +298,8 @@ class Trainings:
         running = self._running.get(call.path["job"])
         if running is None:
             raise NotFound(
-                "no such training is running; after a restart of the node, or after eight newer ones, start a new one on the same cohort"
+                "no such training is running; after a restart of the node, or after eight newer ones, "
+                "start a new one on the same cohort"
             )
         if running.project.bank != call.institution.id:
             raise Forbidden("this training belongs to another bank")
