@@ -250,7 +250,8 @@ class Replays:
         if key is None:
             raise PeerUnavailable("the node's log is not known here", advice="Set XINQIAO_OFFICE_NODE_LOG.")
         try:
-            verify_receipt(round_.receipt.proof, round_.receipt.entry, [key])
+            # Under a checkpoint that this office has cosigned itself: the log that it watches, not a fork shown to a bank.
+            verify_receipt(round_.receipt.proof, round_.receipt.entry, [key], [self._office.witness_key], 1)
         except LogError as error:
             raise BadSignature(f"the receipt of round {transcript.round} does not verify: {error}") from None
         if _logged_transcript(round_.receipt.entry) != round_.transcript.digest():

@@ -135,7 +135,7 @@ class Run:
             )
         return self
 
-    def receipt(self, transcript: Signed) -> Receipt:
+    def receipt(self, transcript: Signed, *, cosigned: bool = True) -> Receipt:
         """A receipt of the node's log for a leaf that names the transcript."""
         draft = LeafDraft("round.close", {"job": self.job, "transcript": transcript.digest()})
         entries = [finish(draft, institution="bank-a", at=1, who={}).entry, b"another", b"and another"]
@@ -145,7 +145,10 @@ class Run:
             return root_of(hashes[index << level : (index + 1) << level])
 
         signer = self.world.node_log
-        note = sign_checkpoint(Checkpoint(signer.key.name, 3, root_of(hashes)), signer)
+        checkpoint = Checkpoint(signer.key.name, 3, root_of(hashes))
+        note = sign_checkpoint(checkpoint, signer)
+        if cosigned:
+            note += self.world.office.witness_signer().cosign(checkpoint.text, 1)
         proof = Proof(0, tuple(prove_inclusion(0, 3, node_at)), note)
         return Receipt(index=0, entry=entries[0], proof=str(proof))
 
@@ -211,6 +214,7 @@ def test_evidence_that_is_none_is_no_replay(lab: World, made: Cohort) -> None:
     cases = [
         (BadSignature, (wire.replace(one, transcript=forged), two)),
         (BadSignature, (wire.replace(one, receipt=unlogged), two)),
+        (BadSignature, (wire.replace(one, receipt=run.receipt(one.transcript, cosigned=False)), two)),
         (BadMessage, (wire.replace(one, receipt=two.receipt), two)),
         (BadMessage, (wire.replace(one, transcript=other.rounds[0].transcript), two)),
         (BadMessage, (wire.replace(one, h=one.h[:-8]), two)),
