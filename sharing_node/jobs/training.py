@@ -38,6 +38,7 @@ from models.training import (
     RoundInputs,
     RoundOpened,
     RoundTranscript,
+    session_of,
 )
 from models.wire import Signed, pack, unpack
 from sharing_node.node import Node
@@ -182,7 +183,7 @@ class Trainings:
         if number != len(running.transcripts) + 1:
             raise Conflict(f"round {len(running.transcripts) + 1} comes now")
         nonce = secrets.token_bytes(32)
-        seed = session_seed(f"{running.job}/{number}".encode(), nonce, body.nonce)
+        seed = session_seed(session_of(running.job, number), nonce, body.nonce)
         with running.lock, refusals():
             running.training.open_round(seed, [v.hmac for v in inputs.vectors])
             running.rounds[number] = OpenRoundState(body.inputs, body.nonce, nonce)
