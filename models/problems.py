@@ -292,3 +292,10 @@ class PeerUnavailable(Unavailable):
     """Another service that this one needs does not answer."""
 
     title = "Another service that is needed does not answer"
+
+
+class Busy(Unavailable):
+    """As many requests are in work as this service takes at once; `retry_after` says when to come again."""
+
+    title = "The service has as much in work as it takes at once"
+    advice = "Nothing was done. Send the same request again after the time in Retry-After."
