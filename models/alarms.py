@@ -6,7 +6,11 @@ from models.wire import Message
 
 
 class Alarm(Message):
-    """One alarm: which institution set it off or reported it, about what, and the evidence that is kept with it."""
+    """One alarm: which institution set it off or reported it, about what, and the evidence that is kept with it.
+
+    `count` is how often the same thing happened since `at`, the last time at `last_at`: a pattern that goes on raises one
+    alarm a day.
+    """
 
     id: int
     at: int
@@ -15,6 +19,8 @@ class Alarm(Message):
     about: str
     detail: str
     evidence: bytes = b""
+    count: int = 1
+    last_at: int = 0
 
 
 class Alarms(Message):

@@ -110,3 +110,32 @@ class Eligibility(Message):
     collection: tuple[str, ...]
     modelling: tuple[ModellingConsent, ...]
     objections: tuple[Objection, ...]
+
+
+class AskStanding(Message):
+    """A loan officer asks, before a question, what the subject consented to; `table` is where the question would go."""
+
+    subject: str
+    table: str
+    purpose: str
+
+
+class StandingConsent(Message):
+    """A consent that stands now. Times are POSIX seconds; `ends_soon` where it should be renewed at this occasion."""
+
+    valid_from: int
+    valid_to: int
+    filed_at: int
+    ends_soon: bool
+
+
+class Standing(Message):
+    """The two consents (双授权) that a question needs; `missing` names the kinds of which none stands.
+
+    With `counts_from_next_epoch` the collection consent is newer than the table, so that the record is not in it yet.
+    """
+
+    collection: StandingConsent | None
+    query: StandingConsent | None
+    counts_from_next_epoch: bool
+    missing: tuple[str, ...]

@@ -64,7 +64,7 @@ class ProjectStatus(Message):
 
 
 class Target(Message):
-    """What a suspension or reinstatement is about: a person, an institution or a project."""
+    """What a suspension or reinstatement is about: a ``person``, an ``institution``, a ``project`` or a ``batch``."""
 
     kind: str
     id: str

@@ -62,9 +62,10 @@ class TicketApproval(Message):
 
 
 class RequestTickets(Message):
-    """One ticket for an officer, or many of one modeller's approved batch."""
+    """One ticket for an officer, many for a modeller, or many of an officer's approved batch, whose id `batch` is."""
 
     requests: tuple[TicketRequest, ...]
+    batch: str = ""
 
 
 class Ticket(Message):
@@ -119,7 +120,12 @@ class AccessQuery(Message):
 
 
 class Access(Message):
-    """One question about a subject as the office knows it; `index` is its leaf in the office's log."""
+    """One question about a subject as the office knows it; `index` is its leaf in the office's log.
+
+    `outcome` is ``granted``, ``looked`` (at the standing of the consents) or the problem that refused it. `batch` is the
+    approved batch that it belongs to, `report` what the bank says that became of it (`models.reports.CheckOutcome`), and
+    `overdue` whether that has been awaited for too long.
+    """
 
     at: int
     bank: str
@@ -128,6 +134,11 @@ class Access(Message):
     table: str
     outcome: str
     index: int
+    batch: str = ""
+    ticket: str = ""
+    report: str = ""
+    reported_at: int = 0
+    overdue: bool = False
 
 
 class Accesses(Message):
