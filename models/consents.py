@@ -71,17 +71,37 @@ class RevokeConsent(Message):
 
 
 class Objection(Message):
-    """A dispute about one field (``*`` for the whole record) of a subject, or its settlement."""
+    """A dispute about one field (``*`` for the whole record) of a subject, or its settlement.
+
+    An open one marks the field in what a check shows; with `withheld` the field (or the subject) is not shown at all, from
+    the node's next epoch until it is settled.
+    """
 
     subject: str
     field: str
     open: bool
+    withheld: bool = False
 
 
 class FileObjections(Message):
     """A clerk files or settles objections."""
 
     objections: tuple[Objection, ...]
+
+
+class Repair(Message):
+    """信用修复 of one field of a subject: from the node's next epoch on nobody is shown it; ``stands`` False takes it back."""
+
+    subject: str
+    field: str
+    stands: bool = True
+
+
+class FileRepairs(Message):
+    """A clerk files what was repaired; `decision` is the reference of the decision, which stays at the office."""
+
+    decision: str
+    repairs: tuple[Repair, ...]
 
 
 class Filed(Message):
@@ -102,7 +122,7 @@ class ModellingConsent(Message):
 class Eligibility(Message):
     """The office's signed list for the node. Query consents are not in it: they would tell whom a bank will ask about.
 
-    `collection` holds subjects whose collection consent stands now; `objections` the open disputes.
+    `collection` holds subjects whose collection consent stands now; `objections` the open disputes, `repairs` those that stand.
     """
 
     version: int
@@ -110,6 +130,7 @@ class Eligibility(Message):
     collection: tuple[str, ...]
     modelling: tuple[ModellingConsent, ...]
     objections: tuple[Objection, ...]
+    repairs: tuple[Repair, ...] = ()
 
 
 class AskStanding(Message):

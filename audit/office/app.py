@@ -33,7 +33,7 @@ from audit.service.outcome import Raw
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.alignment import FileAlignment
-from models.consents import FileConsents, FileObjections, RevokeConsent
+from models.consents import FileConsents, FileObjections, FileRepairs, RevokeConsent
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
 from models.tables import Evidence, RegisterModel, SubmitManifest
@@ -114,6 +114,7 @@ def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
     post("POST", "/consents", action="consent.file", roles=CLERK | OFFICER, takes=FileConsents, limit=32 * MIB)(consents.file)
     post("POST", "/consents/revoke", action="consent.revoke", roles=CLERK, takes=RevokeConsent)(consents.revoke)
     post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
+    post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(consents.repair)
     post("POST", "/accesses", action="access.list", roles=AUDITOR, takes=AccessQuery)(oversight.accesses)
     gate.logged("GET", "/alarms", action="alarm.list", roles=AUDITOR, takes=None)(oversight.alarms)
 

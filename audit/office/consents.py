@@ -1,4 +1,4 @@
-"""Consents and objections: filed by a clerk, or at a bank's counter for that bank alone; what the node may know of them."""
+"""Consents, objections and repairs: filed by a clerk, or at a bank's counter for that bank alone; what the node may know of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from models.consents import (
     FileConsents,
     Filed,
     FileObjections,
+    FileRepairs,
     Purpose,
     RevokeConsent,
 )
@@ -28,6 +29,7 @@ from models.problems import BadIdentity, Conflict, Forbidden, NotFound, TooLarge
 from models.wire import Signed, replace
 
 MOST_CONSENTS = 50_000
+MOST_REFERENCE = 200
 AT_THE_COUNTER = frozenset({ConsentKind.COLLECTION, ConsentKind.QUERY})
 SCORE = "score"
 
@@ -75,6 +77,8 @@ class Consents:
         for place, objection in enumerate(body.objections, 1):
             if objection.field != ANY and objection.field not in self._office.catalogue:
                 raise Unusable(f"objection {place}: the catalogue has no such field; {ANY} means the whole record")
+            if objection.withheld and not objection.open:
+                raise Unusable(f"objection {place}: a settled objection withholds nothing")
             checked.append(replace(objection, subject=canonical(objection.subject, f"objection {place}")))
 
         def record(connection: Connection) -> None:
@@ -82,6 +86,26 @@ class Consents:
                 consents.set_objection(connection, objection, call.now)
 
         return Outcome(Filed(count=len(checked)), [LeafDraft("objection.file", {"count": len(checked)})], record)
+
+    def repair(self, call: Call) -> Outcome:
+        """POST /repairs: fields that were repaired (信用修复), or repairs that are taken back; counts from the next epoch."""
+        body: FileRepairs = call.body
+        if not 1 <= len(body.repairs) <= MOST_CONSENTS:
+            raise TooLarge(f"1 to {MOST_CONSENTS} repairs are taken in one request")
+        if not 1 <= len(body.decision) <= MOST_REFERENCE:
+            raise Unusable(f"name the decision on these repairs in 1 to {MOST_REFERENCE} characters")
+        checked = []
+        for place, repaired in enumerate(body.repairs, 1):
+            if repaired.field not in self._office.catalogue:
+                raise Unusable(f"repair {place}: the catalogue has no such field; a repair names one field")
+            checked.append(replace(repaired, subject=canonical(repaired.subject, f"repair {place}")))
+
+        def record(connection: Connection) -> None:
+            for repaired in checked:
+                consents.set_repair(connection, repaired, body.decision, call.person.id, call.now)
+
+        leaf = LeafDraft("repair.file", {"count": len(checked)}, {"decision": body.decision})
+        return Outcome(Filed(count=len(checked)), [leaf], record)
 
     def eligibility(self, call: Call) -> Signed:
         """GET /eligibility: what the node may know of consents. Query consents are not in it."""
@@ -93,6 +117,7 @@ class Consents:
                     collection=consents.collection_subjects(connection, call.now),
                     modelling=consents.modelling(connection, call.now),
                     objections=consents.objections(connection),
+                    repairs=consents.repairs(connection),
                 )
             )
 

@@ -2,7 +2,7 @@
 
 ================  ================================================================================================
 directory         ``office_institution``, ``office_person``, ``office_counter`` (the directory's version)
-consents          ``office_consent``, ``office_objection``
+consents          ``office_consent``, ``office_objection``, ``office_repair`` (what is not to be shown any more)
 work              ``office_project``, ``office_model``, ``office_manifest``, ``office_alignment``
 accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``
 joint trainings   ``office_round`` and ``office_vector`` (commitments and HMACs, never values), ``office_verdict``
@@ -79,6 +79,17 @@ objection = Table(
     metadata,
     Column("subject", Id, primary_key=True),
     Column("field", String(64), primary_key=True),
+    Column("filed_at", BigInteger, nullable=False),
+    Column("withheld", Integer, nullable=False, server_default="0"),
+)
+
+repair = Table(
+    "office_repair",
+    metadata,
+    Column("subject", Id, primary_key=True),
+    Column("field", String(64), primary_key=True),
+    Column("decision", String(200), nullable=False),
+    Column("filed_by", Id, nullable=False),
     Column("filed_at", BigInteger, nullable=False),
 )
 

@@ -1,4 +1,4 @@
-"""Consents and objections."""
+"""Consents, objections and repairs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
-from audit.office.tables import consent, objection
-from models.consents import Consent, ConsentKind, ModellingConsent, Objection
+from audit.office.tables import consent, objection, repair
+from models.consents import Consent, ConsentKind, ModellingConsent, Objection, Repair
 from models.wire import decode, encode
 
 CHUNK = 500
@@ -91,13 +91,32 @@ def set_objection(connection: Connection, new: Objection, now: int) -> None:
     """Open a dispute, or settle it; doing so twice changes nothing."""
     connection.execute(delete(objection).where(objection.c.subject == new.subject, objection.c.field == new.field))
     if new.open:
-        connection.execute(insert(objection).values(subject=new.subject, field=new.field, filed_at=now))
+        row = {"subject": new.subject, "field": new.field, "filed_at": now, "withheld": int(new.withheld)}
+        connection.execute(insert(objection).values(row))
 
 
 def objections(connection: Connection) -> tuple[Objection, ...]:
     """The open disputes."""
-    query = select(objection.c.subject, objection.c.field).order_by(objection.c.subject, objection.c.field)
-    return tuple(Objection(subject=subject, field=field, open=True) for subject, field in connection.execute(query))
+    query = select(objection.c.subject, objection.c.field, objection.c.withheld)
+    query = query.order_by(objection.c.subject, objection.c.field)
+    return tuple(
+        Objection(subject=subject, field=field, open=True, withheld=bool(withheld))
+        for subject, field, withheld in connection.execute(query)
+    )
+
+
+def set_repair(connection: Connection, new: Repair, decision: str, filed_by: str, now: int) -> None:
+    """Put a repair on record, or take it back; doing so twice changes nothing but the decision."""
+    connection.execute(delete(repair).where(repair.c.subject == new.subject, repair.c.field == new.field))
+    if new.stands:
+        row = {"subject": new.subject, "field": new.field, "decision": decision, "filed_by": filed_by, "filed_at": now}
+        connection.execute(insert(repair).values(row))
+
+
+def repairs(connection: Connection) -> tuple[Repair, ...]:
+    """The repairs that stand."""
+    query = select(repair.c.subject, repair.c.field).order_by(repair.c.subject, repair.c.field)
+    return tuple(Repair(subject=subject, field=field) for subject, field in connection.execute(query))
 
 
 def _stands(kind: ConsentKind, now: int) -> ColumnElement[bool]:
