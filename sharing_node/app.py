@@ -14,6 +14,7 @@ from audit.database import open_engine
 from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
 from audit.log.http import log_router, witness_router
 from audit.service.gate import Gate
+from audit.service.serving import begin_worker, poll_seconds
 from audit.service.tables import add_gate_tables
 from audit.verifier.note import CosignatureSigner, NoteSigner, VerifierKey
 from audit.witness import Witness
@@ -61,6 +62,12 @@ def service_keys(settings: NodeSettings) -> ServiceKeys:
     )
 
 
+def from_environment() -> FastAPI:
+    """The application of one serving process, its settings from the environment."""
+    begin_worker()
+    return create_app(NodeSettings.from_environment())
+
+
 def create_app(settings: NodeSettings) -> FastAPI:
     """The node's ASGI application; raises where settings, schema or catalogue do not allow a start."""
     engine = open_engine(settings.database)
@@ -84,6 +91,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
             log,
             cosigners=[Cosigner(witness, office.cosign)],
             high_water=HighWaterFile(settings.data_dir / "log.high-water"),
+            poll_seconds=poll_seconds(settings),
         )
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         with sequencer:

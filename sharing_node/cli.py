@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,17 +49,18 @@ def migrate() -> None:
 @app.command()
 def serve() -> None:
     """Run the service until it is stopped."""
-    import uvicorn
-
-    from audit.service.logs import configure_logging
-    from sharing_node.app import create_app
+    from audit.service.serving import serve as run
 
     settings = _settings()
-    configure_logging()
-    uvicorn.run(
-        create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="on",
-        server_header=False,
-    )  # fmt: skip
+    _check_schema(settings)
+    with _beside(settings):
+        run("sharing_node.app:from_environment", settings)
+
+
+@contextmanager
+def _beside(_settings: NodeSettings) -> Iterator[None]:
+    """What runs beside the service's own processes, from before the first of them starts until after the last has ended."""
+    yield
 
 
 @app.command()
@@ -136,6 +139,21 @@ def _settings() -> NodeSettings:
     except (ValidationError, UnknownSetting) as error:
         typer.echo(f"the settings do not allow a start: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _check_schema(settings: NodeSettings) -> None:
+    from audit.database import open_engine
+    from audit.service.schema import SchemaBehind
+    from sharing_node.migrate import check_schema
+
+    engine = open_engine(settings.database)
+    try:
+        check_schema(engine)
+    except SchemaBehind as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    finally:
+        engine.dispose()
 
 
 def _migrate(settings: NodeSettings) -> None:

@@ -66,7 +66,7 @@ class Alignments:
                 return "bad-element"
             return ACCEPTED
 
-        verdicts = map_threads(prove, rows, self._office.settings.workers)
+        verdicts = map_threads(prove, rows, self._office.settings.proof_threads)
         return self._outcome(call, subjects, elements, verdicts)
 
     def _check_context(self, call: Call, stored: StoredProject) -> None:

@@ -30,6 +30,7 @@ from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
 from audit.service.gate import Gate
 from audit.service.outcome import Raw
+from audit.service.serving import begin_worker, poll_seconds
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.alignment import FileAlignment
@@ -54,6 +55,12 @@ def open_office(settings: OfficeSettings, clock: Callable[[], float] = time.time
     signer = NoteSigner(settings.log_origin, keys.log)
     log = Log(engine, tables.log, signer, witnesses=witnesses, clock=clock)
     return Office(settings=settings, engine=engine, keys=keys, log=log, clock=clock)
+
+
+def from_environment() -> FastAPI:
+    """The application of one serving process, its settings from the environment."""
+    begin_worker()
+    return create_app(open_office(OfficeSettings.from_environment()))
 
 
 def create_app(office: Office) -> FastAPI:
@@ -90,7 +97,12 @@ def sequencer(office: Office) -> Sequencer:
     """The sequencer of the office's log, cosigned by the node where the settings name its witness key."""
     key, url = office.settings.node_witness_key, office.settings.node_url
     cosigners = [Cosigner(key, _post_to(url))] if key is not None and url else []
-    return Sequencer(office.log, cosigners=cosigners, high_water=HighWaterFile(office.settings.data_dir / "log.high-water"))
+    return Sequencer(
+        office.log,
+        cosigners=cosigners,
+        high_water=HighWaterFile(office.settings.data_dir / "log.high-water"),
+        poll_seconds=poll_seconds(office.settings),
+    )
 
 
 def _public(gate: Gate, office: Office, directory: OfficeDirectory) -> None:

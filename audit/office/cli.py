@@ -108,24 +108,13 @@ def enrol_node(
 @app.command()
 def serve(directory: Directory = None) -> None:
     """Run the service until it is stopped."""
-    import uvicorn
-
-    from audit.office.app import create_app, open_office
-    from audit.service.logs import configure_logging
+    from audit.office.app import open_office
+    from audit.service.serving import serve as run
 
     with _plain_errors():
         settings = _settings(directory)
-        office = open_office(settings)
-    configure_logging()
-    uvicorn.run(
-        create_app(office),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        server_header=False,
-    )
+        open_office(settings).engine.dispose()  # what does not allow a start is told before any process is started
+    run("audit.office.app:from_environment", settings)
 
 
 @contextmanager

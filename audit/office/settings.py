@@ -38,7 +38,7 @@ class OfficeSettings(ServiceSettings):
     """A catalogue CSV, the same as the node's; empty: the packaged agricultural catalogue."""
     identity: Literal["national", "opaque"] = "national"
     """Whether the catalogue's subjects are keyed by national codes or by opaque ids; as the node has it."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    proof_threads: Annotated[int, Field(ge=1, le=256)] = 2
     """Threads that verify the proofs of one bulk request."""
     ticket_minutes: Annotated[int, Field(ge=1, le=10)] = 10
     """Longest life of an officer's ticket."""

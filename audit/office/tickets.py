@@ -65,7 +65,7 @@ class TicketOffice:
         requests = _requests(call)
         with call.engine.connect() as connection:
             questions_ = self._judge(connection, call, requests)
-        questions_ = map_threads(_prove, questions_, self._office.settings.workers)
+        questions_ = map_threads(_prove, questions_, self._office.settings.proof_threads)
         if call.person.role is Role.LOAN_OFFICER and questions_[0].problem is not None:
             raise _refused(call, questions_[0], questions_[0].problem)
         return self._outcome(call, questions_)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_SECRETS = frozenset({"", "admin", "changeme", "password", "postgres", "root", "secret", "test", "xinqiao"})
@@ -32,6 +32,12 @@ class ServiceSettings(BaseSettings):
     """Port to listen on."""
     public_url: str
     """The URL that clients use and sign, without a trailing slash."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that serve; one of them holds the log's lease, the others stand by for it."""
+    requests: Annotated[int, Field(ge=4, le=1024)] = 64
+    """Requests that one process has in work at once; more are asked to come again in a moment."""
+    answer_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """Days for which an answer is kept, so that a repeated request gets the same bytes."""
 
     sqlite_file: ClassVar[str]
     """Name of the default database in the data folder."""
