@@ -11,6 +11,8 @@ from the epoch's seed, so one hint serves every client and a client may keep A.
                                   <------ a ------   a = D·q
     column i = ((a − H s + 2^23) >> 24) mod 256
 
+A s + e and H s do not depend on the column: ``PirClient.prepare`` makes them before it is known, for one query each.
+
 Leakage. The server learns that a query was made, not the column: q is an LWE sample with a fresh secret. The client learns
 one column, a and the hint (which depend on the whole table: cells must be encrypted under keys of their own). A dishonest
 server can return a wrong answer; what a column holds must be authenticated outside, and the hint checked by someone
@@ -94,6 +96,36 @@ class QueryState:
         return "QueryState(redacted)"
 
 
+class PreparedQueries:
+    """T queries but for their columns: A s + e and H s under T fresh secrets, which are forgotten. Each serves once.
+
+    What was prepared for a hint opens answers of that hint's table only. Made by ``PirClient.prepare``.
+    """
+
+    def __init__(self, words: NDArray[np.uint32], masks: NDArray[np.uint32]) -> None:
+        self._words: NDArray[np.uint32] | None = words
+        self._masks = masks
+
+    def __repr__(self) -> str:
+        return "PreparedQueries(redacted)"
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def query_many(self, columns: Sequence[int]) -> NDArray[np.uint32]:
+        """Queries uint32[T, m] for exactly T columns; raises ``ParameterError`` when called again."""
+        if self._words is None or len(columns) != len(self):
+            raise ParameterError("prepared queries serve once, and each for one column: prepare as many as are asked")
+        words, self._words = self._words, None
+        _add_units(words, columns)
+        return words
+
+    def recover_many(self, answers: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """Columns uint8[T, rows] from answers uint32[T, rows]; raises ``InvalidCiphertext`` for other shapes."""
+        _expect_words(answers, self._masks.shape, "the answers")
+        return _round(answers - self._masks)
+
+
 class PirClient:
     """Asks for columns of a table with ``columns`` columns under one epoch's ``seed``.
 
@@ -114,15 +146,24 @@ class PirClient:
 
     def query_many(self, columns: Sequence[int]) -> tuple[NDArray[np.uint32], list[QueryState]]:
         """Queries uint32[T, m] for T columns, each under a fresh secret of its own, in one pass over A."""
-        if not all(0 <= column < self._columns for column in columns):
-            raise ParameterError("there is no such column in this table; check the manifest's boundaries")
-        keys = [os.urandom(32) for _ in columns]
-        secrets = [noise.words32(key, b"s", PIR.dimension) for key in keys]
-        words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, np.stack(secrets))
-        for t, (key, column) in enumerate(zip(keys, columns, strict=True)):
-            words[t] += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
-            words[t, column : column + 1] += np.uint32(1 << _DELTA_BITS)  # a slice: arrays wrap without a warning
+        words, secrets = self._encrypt_zeros(len(columns))
+        _add_units(words, columns)
         return words, [QueryState(secret) for secret in secrets]
+
+    def prepare(self, count: int, hint: NDArray[np.uint32]) -> PreparedQueries:
+        """Everything of ``count`` queries that does not depend on the columns; ``hint`` is the epoch's uint32[rows, n]."""
+        _expect_words(hint, (len(hint), PIR.dimension), "the hint")
+        words, secrets = self._encrypt_zeros(count)
+        return PreparedQueries(words, kernels.dot32(np.ascontiguousarray(hint), secrets))
+
+    def _encrypt_zeros(self, count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """A s + e, uint32[count, m], and the secrets s, uint32[count, n], all fresh."""
+        keys = [os.urandom(32) for _ in range(count)]
+        secrets = np.stack([noise.words32(key, b"s", PIR.dimension) for key in keys])
+        words: NDArray[np.uint32] = kernels.multiply_rows(self._matrix, secrets)
+        for t, key in enumerate(keys):
+            words[t] += noise.gaussian(key, b"e", self._columns, PIR.sigma).astype(np.uint32)
+        return words, secrets
 
     def recover(self, state: QueryState, answer: NDArray[np.uint32], hint: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """The column's bytes uint8[rows] from ``answer`` uint32[rows] and the epoch's ``hint`` uint32[rows, n].
@@ -140,9 +181,20 @@ class PirClient:
         _expect_words(hint, (len(hint), PIR.dimension), "the hint")
         _expect_words(answers, (len(states), len(hint)), "the answers")
         secrets = np.stack([state.secret for state in states])
-        noisy = answers - kernels.dot32(np.ascontiguousarray(hint), secrets)
-        columns: NDArray[np.uint8] = ((noisy + _HALF_DELTA) >> np.uint32(_DELTA_BITS)).astype(np.uint8)
-        return columns
+        return _round(answers - kernels.dot32(np.ascontiguousarray(hint), secrets))
+
+
+def _add_units(words: NDArray[np.uint32], columns: Sequence[int]) -> None:
+    """Add 2^24 · unit_i to each query of ``words`` uint32[T, m], in place."""
+    if not all(0 <= column < words.shape[1] for column in columns):
+        raise ParameterError("there is no such column in this table; check the manifest's boundaries")
+    for t, column in enumerate(columns):
+        words[t, column : column + 1] += np.uint32(1 << _DELTA_BITS)  # a slice: arrays wrap without a warning
+
+
+def _round(noisy: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    columns: NDArray[np.uint8] = ((noisy + _HALF_DELTA) >> np.uint32(_DELTA_BITS)).astype(np.uint8)
+    return columns
 
 
 def _matrix(seed: bytes, columns: int) -> MatrixStream:

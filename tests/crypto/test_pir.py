@@ -53,6 +53,24 @@ def test_many_queries_at_once_are_as_good_as_single_ones() -> None:
         client.query_many([0, 310])
 
 
+def test_queries_prepared_before_the_column_is_known_serve_once() -> None:
+    client, columns = pir.PirClient(SEED, 310), [309, 0, 7]
+    prepared, other = client.prepare(3, HINT), client.prepare(3, HINT)
+    queries, others = prepared.query_many(columns), other.query_many(columns)
+    assert len(np.unique(np.vstack([queries, others]), axis=0)) == 6
+    assert np.array_equal(prepared.recover_many(pir.answer_many(TABLE, queries)), TABLE[:, columns].T)
+    with pytest.raises(ParameterError, match="serve once"):
+        prepared.query_many(columns)
+    for wrong in ([1, 2], [1, 2, 3, 4], [0, 1, 310]):
+        with pytest.raises(ParameterError):
+            client.prepare(3, HINT).query_many(wrong)
+    with pytest.raises(InvalidCiphertext):
+        prepared.recover_many(np.zeros((2, 203), np.uint32))
+    with pytest.raises(InvalidCiphertext):
+        client.prepare(1, HINT[:, 1:])
+    assert "redacted" in repr(prepared)
+
+
 def test_random_retrievals_from_a_wide_table_have_no_error() -> None:
     table = np.full((16, 20_000), 128, np.uint8)  # −128 everywhere: the largest noise
     table[:8] = RNG.integers(0, 256, (8, 20_000))
