@@ -1,4 +1,4 @@
-"""Consents, objections and repairs: filed by a clerk, or at a bank's counter for that bank alone; what the node may know of them."""
+"""Consents, objections and repairs: filed by a clerk, or consents at a bank's counter for it alone; what the node learns."""
 
 from __future__ import annotations
 
