@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -20,6 +20,7 @@ from models.logged import LeafRef, Logged
 
 M = TypeVar("M", bound=wire.Message)
 ATTEMPTS = 3
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,38 @@ class SignedClient:
     def get_raw(self, path: str) -> bytes:
         """GET bytes."""
         return self._send("GET", path, b"", "application/octet-stream", None)
+
+    def download(self, path: str, file: BinaryIO, limit: int) -> None:
+        """GET bytes into an open file, piece by piece, from its beginning; an attempt that is cut off is repeated.
+
+        Raises:
+            TooLarge: the service sends more than `limit` bytes; no more than that was written.
+        """
+        failure: problems.Problem = problems.PeerUnavailable(self._unreachable())
+        for attempt in range(ATTEMPTS):
+            request = Request("GET", self.base_url + path, {"content-type": "application/octet-stream"}, b"")
+            sign_request(request, self.key_id, self._key)
+            try:
+                with self._http.stream("GET", request.url, headers=request.headers) as response:
+                    if response.status_code < 400:
+                        return self._copy(response, file, limit)
+                    failure = problems.from_document(response.status_code, response.read())
+                    if response.status_code != 503:
+                        raise failure
+            except httpx2.TransportError:
+                failure = problems.PeerUnavailable(self._unreachable())
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(0.2 * 4**attempt)
+        raise failure
+
+    def _copy(self, response: httpx2.Response, file: BinaryIO, limit: int) -> None:
+        file.seek(0)
+        file.truncate()
+        for piece in response.iter_bytes(_PIECE):
+            self.traffic.down += len(piece)
+            if file.tell() + len(piece) > limit:
+                raise problems.TooLarge(f"the service sends more than the {limit} bytes that this file has")
+            file.write(piece)
 
     def _send(self, method: str, path: str, body: bytes, content_type: str, key: str | None) -> bytes:
         idempotency_key = key or secrets.token_urlsafe(16)
