@@ -24,11 +24,12 @@ input meets other secrets; a second answer under the same secrets is refused.
 """
 
 from crypto.masked_product.bank import BankProduct, commit_vectors
-from crypto.masked_product.node import NodeCommitments, NodeProduct, recover_sum
+from crypto.masked_product.node import Answered, NodeCommitments, NodeProduct, recover_sum
 from crypto.masked_product.replay import ReplayDigests, digest_bp, digest_hc, digest_w, replay
 from crypto.masked_product.shape import Dense, OneHot, ProductShape, VectorSpec, fixed_point
 
 __all__ = [
+    "Answered",
     "BankProduct",
     "Dense",
     "NodeCommitments",

@@ -30,6 +30,19 @@ class NodeCommitments:
 
 
 @dataclass(frozen=True, repr=False)
+class Answered:
+    """A product that has answered, for a store: all that ``recover`` needs, and as secret as the node's columns.
+
+    ``order``: int64[J], little-endian. ``masks``: M, uint64[J, V], little-endian. ``request``: digest of (b, p).
+    """
+
+    order: bytes
+    masks: bytes
+    request: bytes
+    commitments: NodeCommitments
+
+
+@dataclass(frozen=True, repr=False)
 class _Masks:
     order: NDArray[np.int64]  # the k-th word sent belongs to column order[k]
     u: NDArray[np.int64]
@@ -43,6 +56,7 @@ class NodeProduct:
     The key of u, f, M and the order is HKDF(secret seed; session seed, shape, digest of b and p, digest of the columns):
     after a crash the same request is answered by the same bytes, another request meets other masks. Where the answers of
     several banks are added, all their products are given one ``order_seed``, so that equal places mean equal columns.
+    A product that has answered may go on elsewhere: ``snapshot`` there, ``restore`` here, which never answers again.
     """
 
     def __init__(
@@ -80,14 +94,33 @@ class NodeProduct:
         expect_words(b, (vectors, self.shape.rows), "b")
         expect_words(p, (vectors, lwe_params.PRODUCT.dimension), "p")
         request = digest_bp(b, p)
-        if self._reply is None:
+        if self._masks is None:
             self._masks = masks = self._draw(request)
             h, c = self._multiply(masks, b, p)
             self._reply, self._request = (h[masks.order], c[masks.order]), request
-        elif request != self._request:
+        if self._reply is None:
+            raise ReuseRefused("this session has answered; send the stored reply again, or start a new session")
+        if request != self._request:
             raise ReuseRefused("this session has served another request; start a new session with a new seed")
         h, c = self._reply
         return h.copy(), c.copy()
+
+    def snapshot(self) -> Answered:
+        """What ``restore`` goes on from; raises ``ParameterError`` before ``respond``, when there is nothing to keep."""
+        made = self.commitments()
+        assert self._masks is not None
+        order, masks = self._masks.order.astype("<i8").tobytes(), self._masks.M.astype("<u8").tobytes()
+        return Answered(order, masks, self._request, made)
+
+    def restore(self, answered: Answered) -> None:
+        """Become the product that has answered: ``recover`` works, ``respond`` is refused. u and f have done their work."""
+        J, V, n = self.shape.columns, len(self.shape.vectors), lwe_params.PRODUCT.dimension
+        if self._masks is not None or (len(answered.order), len(answered.masks)) != (8 * J, 8 * J * V):
+            raise ParameterError("this state is of another product, or this product has answered by itself")
+        order = np.frombuffer(answered.order, "<i8").astype(np.int64)
+        M = np.frombuffer(answered.masks, "<u8").astype(np.uint64).reshape(J, V)
+        none = np.zeros((0, n), np.int64)
+        self._masks, self._request, self._commitments = _Masks(order, none, none, M), answered.request, answered.commitments
 
     def commitments(self) -> NodeCommitments:
         """Commitments to the columns and the masks of this reply; log them before the reply leaves."""

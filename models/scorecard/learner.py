@@ -19,6 +19,7 @@ from .binning import Bins
 from .limits import Limits
 from .moments import CLIP, SCALE, Moments, assemble, integer_gram, standard_levels
 from .noise import NodeNoise
+from .snapshot import LearnedState, MomentsState
 from .woe import pool_alike, pooled_woe, woe_table
 
 Floats = NDArray[np.float64]
@@ -107,6 +108,26 @@ class Learner:
 
     def __repr__(self) -> str:
         return f"Learner({self._columns!r}, learned=<secret>)"
+
+    def snapshot(self) -> LearnedState:
+        """What was learned so far, for the node's own store."""
+        return LearnedState(
+            label_mac=self._label_mac,
+            levels=tuple(tuple(int(v) for v in levels) for levels in self.levels_),
+            ivs=tuple(float(iv) for iv in self.ivs_),
+            moments=MomentsState.of(self.moments_),
+            shown=MomentsState.of(self._shown),
+            weights=() if self.weights_ is None else tuple(float(w) for w in self.weights_),
+        )
+
+    def restore(self, state: LearnedState) -> None:
+        """Know again what `snapshot` wrote."""
+        self._label_mac = state.label_mac
+        self.levels_ = [np.array(levels, dtype=np.int64) for levels in state.levels]
+        self.ivs_ = list(state.ivs)
+        self.moments_ = state.moments and state.moments.moments()
+        self._shown = state.shown and state.shown.moments()
+        self.weights_ = np.array(state.weights) if state.weights else None
 
     def learn_woe(self, decoded: Floats, label_mac: bytes) -> None:
         """Round 1: WOE levels of every field from decoded bad counts float64[sum of bins], fields in order."""

@@ -1,4 +1,11 @@
-"""The node's role in a joint training: answers two rounds, learns inside, and shows nothing before the verdict."""
+"""The node's role in a joint training: answers two rounds, learns inside, and shows nothing before the verdict.
+
+A training may go on elsewhere between any two steps: `snapshot` gives what has changed since the job was opened, and a
+`NodeTraining` made of the same fixed parts takes it with `restore`. Two things keep that safe. A step's messages leave only
+when its snapshot is stored, so a step that was lost with its process is simply taken anew. And masks are a function of the
+job's seed, the session and the request, so that even a snapshot from the past, put back, meets another request with other
+masks, and never answers a request that it holds an answer to.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +17,17 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 
-from crypto.masked_product import Dense, NodeProduct, OneHot
+from crypto.masked_product import Dense, NodeProduct, OneHot, digest_bp, digest_hc, digest_w
 from crypto.xof import derive_key
 from models.training import Verdict
-from models.wire import Signed, open_signed
+from models.wire import Signed, open_signed, pack
 
 from .inputs import check_same_labels
 from .learner import Figures, Learner, NodeColumns
 from .limits import InputRefused, Limits, OutOfOrder
 from .noise import NodeNoise
-from .rounds import COUNTS, ROUNDS, Digests, Plan, digests_of
+from .rounds import COUNTS, MOMENTS, ROUNDS, Digests, Plan, digest_moments
+from .snapshot import OtherVersion, PendingState, RoundState, TrainingState, array
 
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
@@ -79,9 +87,10 @@ class NodeTraining:
         self._round = COUNTS
         self._step = _Step.OPEN
         self._product: NodeProduct | None = None
+        self._session_seed = b""
         self._macs: tuple[bytes, ...] = ()
         self._label_macs: list[bytes] = []
-        self._sent: tuple[Words, ...] = ()
+        self._sent = ("", "")  # hex digests of (b, p) and (h, c)
         self._pending: tuple[Floats, Integers] | None = None
         self._digests: dict[int, Digests] = {}
 
@@ -102,20 +111,17 @@ class NodeTraining:
         if len(macs) != len(self.plan.vectors(self._round)) or any(len(mac) != 32 for mac in macs):
             raise InputRefused("wrong-vectors", f"Round {self._round} needs the office's word on each of its vectors")
         check_same_labels([*self._label_macs, macs[0]])
-        columns = (
-            OneHot(self._columns.codes, self._columns.bins) if self._round == COUNTS else Dense(self._learner.woe_columns())
-        )
-        seed = derive_key(self._secrets.job_seed, b"xinqiao/scorecard/node-round/" + bytes([self._round]))
-        self._product = NodeProduct(self.plan.shape(self._round), session_seed, columns, seed)
+        self._product = self._product_of(session_seed)
+        self._session_seed = session_seed
         self._label_macs.append(macs[0])
-        self._macs = tuple(macs)
+        self._macs, self._sent = tuple(macs), ("", "")
         self._step = _Step.RESPOND
 
     def respond(self, b: Words, p: Words) -> tuple[Words, Words]:
         """(b, p) → (h, c): uint64[J, n] and uint64[J, V]."""
         self._expect(_Step.RESPOND)
         h, c = self._current.respond(b, p)
-        self._sent = (b, p, h, c)
+        self._sent = (digest_bp(b, p).hex(), digest_hc(h, c).hex())
         self._step = _Step.RECEIVE
         return h, c
 
@@ -130,8 +136,7 @@ class NodeTraining:
             self._learner.learn_woe(decoded[:, 0], self._macs[0])
         else:
             self._pending = (decoded, moments)  # solved after the verdict, so that no fault in them can show before
-        b, p, h, c = self._sent
-        self._digests[self._round] = digests_of((b, p), (h, c), w, moments)
+        self._digests[self._round] = Digests(*self._sent, digest_w(w).hex(), digest_moments(moments).hex())
         self._step = _Step.VERDICT if self._round == ROUNDS[-1] else _Step.OPEN
         self._round += 1
         self._product = None
@@ -168,6 +173,7 @@ class NodeTraining:
         assert self._pending is not None
         decoded, moments = self._pending
         self._learner.learn_weights(decoded, self._macs, moments)
+        self._pending = None
 
     def figures(self) -> Figures:
         """Figures that name no row."""
@@ -183,6 +189,65 @@ class NodeTraining:
         """Hex commitments to the columns, u, f and M of this round, for the log before (h, c) leaves; after `respond`."""
         made = self._current.commitments()
         return tuple(part.hex() for part in (made.columns, made.u, made.f, made.masks))
+
+    def snapshot(self) -> bytes:
+        """What changed since the job was opened, for the node's own store: as secret as the columns. See the module."""
+        opened = None
+        if self._product is not None:
+            opened = RoundState(
+                session_seed=self._session_seed,
+                macs=self._macs,
+                answered=self._product.snapshot() if self._step is _Step.RECEIVE else None,
+                product=self._sent[0],
+                answer=self._sent[1],
+            )
+        pending = None
+        if self._pending is not None:
+            decoded, moments = self._pending
+            pending = PendingState(macs=self._macs, decoded=pack(decoded), moments=pack(moments))
+        return TrainingState(
+            form=1,
+            job=self._job,
+            step=self._step.name,
+            round=self._round,
+            label_macs=tuple(self._label_macs),
+            open=opened,
+            finished=tuple(self._digests.values()),
+            pending=pending,
+            learned=self._learner.snapshot(),
+        ).to_bytes()
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot of this same training, in a `NodeTraining` that has not begun.
+
+        Raises:
+            snapshot.OtherVersion: the bytes are of another job, or of another version of this service.
+        """
+        state = TrainingState.from_bytes(data)
+        if state.job != self._job or self._step is not _Step.OPEN or self._label_macs:
+            raise OtherVersion("this state is of another training")
+        self._step, self._round = _Step[state.step], state.round
+        self._label_macs = list(state.label_macs)
+        self._digests = dict(zip(ROUNDS, state.finished, strict=False))
+        self._learner.restore(state.learned)
+        if state.open is not None:
+            self._session_seed, self._macs = state.open.session_seed, state.open.macs
+            self._product, self._sent = self._product_of(self._session_seed), (state.open.product, state.open.answer)
+            if state.open.answered is not None:
+                self._product.restore(state.open.answered)
+        if state.pending is not None:
+            shape, side = self.plan.shape(MOMENTS), self.plan.bank_columns + 2
+            self._macs = state.pending.macs
+            self._pending = (
+                array(state.pending.decoded, "<f8", (shape.columns, len(shape.vectors))),
+                array(state.pending.moments, "<i8", (side, side)),
+            )
+
+    def _product_of(self, session_seed: bytes) -> NodeProduct:
+        counts = self._round == COUNTS
+        columns = OneHot(self._columns.codes, self._columns.bins) if counts else Dense(self._learner.woe_columns())
+        seed = derive_key(self._secrets.job_seed, b"xinqiao/scorecard/node-round/" + bytes([self._round]))
+        return NodeProduct(self.plan.shape(self._round), session_seed, columns, seed)
 
     @property
     def _current(self) -> NodeProduct:
