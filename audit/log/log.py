@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine
 
-from audit.database import check_durable
-from audit.log.group import GroupCommit
+from audit.combining import Combiner
+from audit.database import check_durable, writing
 from audit.log.store import LogStore, StoredCheckpoint
 from audit.log.tables import LogTables
 from audit.log.waiting import Waiters
@@ -44,6 +44,7 @@ from audit.verifier.tiles import (
 )
 
 __all__ = ["Log", "LogUnavailable"]
+MOST_TOGETHER = 1024
 
 
 class Log:
@@ -75,7 +76,7 @@ class Log:
         self._required = tuple(required)
         self._clock = clock
         self.waiters = Waiters(self._look_up)
-        self._group = GroupCommit(engine, self.store.enqueue_all)
+        self._enqueue_together = Combiner(self._enqueue_all, most=MOST_TOGETHER)
 
     # ------------------------------------------------------------------ writing
 
@@ -87,6 +88,12 @@ class Log:
         check_entry(entry)
         return self.store.enqueue(connection, entry)
 
+    def enqueue_all(self, connection: Connection, entries: Sequence[bytes]) -> list[int]:
+        """`enqueue` for several entries, in their order."""
+        for entry in entries:
+            check_entry(entry)
+        return self.store.enqueue_all(connection, entries)
+
     def wait(self, queue_id: int, timeout: float) -> int:
         """The index of a queued entry once it is durable; LogUnavailable after `timeout` seconds: release nothing."""
         return self.waiters.wait(queue_id, timeout)
@@ -97,7 +104,7 @@ class Log:
         Threads that append at once share a transaction: the first one in writes for all. LogUnavailable, EntryTooLarge.
         """
         check_entry(entry)
-        return self.wait(self._group.enqueue(entry), timeout)
+        return self.wait(self._enqueue_together(entry), timeout)
 
     def now(self, connection: Connection) -> int:
         """The log's time, POSIX seconds: the clock, but never before the last checkpoint."""
@@ -188,14 +195,13 @@ class Log:
 
     def promises(self, indices: Iterable[int]) -> list[tuple[int, bytes, bytes]]:
         """(index, leaf hash, signed promise) of durable entries; ProofError where there is none."""
-        found = []
+        wanted = list(indices)
         with self.engine.connect() as connection:
-            for index in indices:
-                leaves = self.store.hashes(connection, 0, index, 1)
-                since = self.store.time_of(connection, index)
-                if not leaves or since is None:
-                    raise ProofError(f"entry {index} is not in the log")
-                found.append(Promise(self.origin, index, leaves[0], since))
+            stored = self.store.leaves_at(connection, wanted)
+        for index in wanted:
+            if index not in stored:
+                raise ProofError(f"entry {index} is not in the log")
+        found = [Promise(self.origin, index, *stored[index]) for index in wanted]
         return [(promise.index, promise.leaf, sign_promise(promise, self.signer)) for promise in found]
 
     # ------------------------------------------------------------------ files (tlog-tiles)
@@ -233,6 +239,10 @@ class Log:
         return self.store.erase_opening(connection, commitment)
 
     # ------------------------------------------------------------------ within
+
+    def _enqueue_all(self, entries: Sequence[bytes]) -> list[int]:
+        with writing(self.engine) as connection:
+            return self.store.enqueue_all(connection, entries)
 
     def _look_up(self, queue_id: int) -> int | None:
         with self.engine.connect() as connection:

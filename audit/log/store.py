@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from audit.log.tables import LogTables
 
 LEASE_ID = 1
+INDICES_A_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,17 @@ class LogStore:
         # One statement deletes exactly what it returns: a smaller id may be committed while we read (PostgreSQL).
         self._take_queued = delete(queue).where(queue.c.id.in_(oldest)).returning(queue.c.id, queue.c.entry)
         self._index_of = select(entries.c.index).where(entries.c.queue_id == bindparam("queue_id"))
+        since = (
+            select(checkpoints.c.time)
+            .where(checkpoints.c.size > entries.c.index)
+            .order_by(checkpoints.c.size)
+            .limit(1)
+            .correlate(entries)
+            .scalar_subquery()
+        )
+        self._leaves_at = select(entries.c.index, entries.c.leaf, since.label("time")).where(
+            entries.c.index.in_(bindparam("indices", expanding=True))
+        )
         self._append_entries = insert(entries)
         self._append_checkpoint = insert(checkpoints)
         self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
@@ -117,6 +129,14 @@ class LogStore:
             query = query.where(table.c.level == level)
         return _contiguous(connection.execute(query), start)
 
+    def leaves_at(self, connection: Connection, indices: Sequence[int]) -> dict[int, tuple[bytes, int]]:
+        """Of each entry that is stored: its hash, and the POSIX second of the first checkpoint that holds it."""
+        found: dict[int, tuple[bytes, int]] = {}
+        for start in range(0, len(indices), INDICES_A_QUERY):
+            rows = connection.execute(self._leaves_at, {"indices": list(indices[start : start + INDICES_A_QUERY])})
+            found |= {int(index): (bytes(leaf), int(since)) for index, leaf, since in rows}
+        return found
+
     def entries(self, connection: Connection, start: int, width: int) -> list[bytes]:
         """`width` entries from `start` on, fewer where the log is shorter."""
         index = self.tables.entries.c.index
@@ -133,12 +153,6 @@ class LogStore:
         """The checkpoint signed at a size."""
         query = self._checkpoints.where(self.tables.checkpoints.c.size == size)
         return _checkpoint(connection.execute(query).first())
-
-    def time_of(self, connection: Connection, index: int) -> int | None:
-        """The POSIX second of the first checkpoint that holds an entry."""
-        table = self.tables.checkpoints
-        query = select(table.c.time).where(table.c.size > index).order_by(table.c.size).limit(1)
-        return connection.execute(query).scalar()
 
     def add_cosignature(self, connection: Connection, size: int, witness: str, line: str) -> None:
         """Keep a witness's verified line; one that is there already stays."""
