@@ -103,6 +103,21 @@ class BuildTable(Message):
     table: str
 
 
+class BuildState(Message):
+    """How far a build is: ``queued``, ``running``, ``open`` (its epoch is served) or ``failed`` (`detail` says why).
+
+    `stage` names what is being done, `done` of `total` steps of it. While a build waits for somebody, `detail` says for whom.
+    """
+
+    table: str
+    epoch: int
+    state: str
+    stage: str
+    done: int
+    total: int
+    detail: str
+
+
 class OpenEpoch(Message):
     """A node operator asks for a built epoch to be sealed by the office and opened."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sharing_node.database import Base
@@ -90,6 +90,33 @@ class EpochRow(Base):
     manifest: Mapped[bytes] = mapped_column(LargeBinary)
     seal: Mapped[bytes | None] = mapped_column(LargeBinary)
     expires_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class BuildRow(Base):
+    """A build of an epoch: ``queued``, ``running``, ``open`` or ``failed``, with what is being done now and how far it is."""
+
+    __tablename__ = "epoch_build"
+
+    table: Mapped[str] = mapped_column("table_id", ForeignKey(TableRow.id), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    state: Mapped[str] = mapped_column(String(8), index=True)
+    stage: Mapped[str] = mapped_column(String(32), default="")
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    detail: Mapped[str] = mapped_column(String(1000), default="")
+    asked_at: Mapped[int] = mapped_column(BigInteger)
+    begun_at: Mapped[int | None] = mapped_column(BigInteger)
+    ended_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class BuilderRow(Base):
+    """Which process may build now; one row. Another one stands by until `expires`, POSIX seconds."""
+
+    __tablename__ = "builder_lease"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    holder: Mapped[str] = mapped_column(String(64))
+    expires: Mapped[float] = mapped_column(Float)
 
 
 class SpentRow(Base):
