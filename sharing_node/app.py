@@ -94,11 +94,14 @@ def create_app(settings: NodeSettings) -> FastAPI:
             poll_seconds=poll_seconds(settings),
         )
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-        with sequencer:
+        with sequencer, gate.purge(settings.answer_days, lambda: sequencer.sequences):
             yield
 
     app = FastAPI(title="Xinqiao data node", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    gate = Gate(app=app, engine=engine, metadata=metadata, log=log, directory=office, public_url=settings.public_url)
+    gate = Gate(
+        app=app, engine=engine, metadata=metadata, log=log, directory=office, public_url=settings.public_url,
+        requests=settings.requests,
+    )  # fmt: skip
     app.state.gate = gate
     routes.bind(gate, node)
     app.include_router(log_router(log))

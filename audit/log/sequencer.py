@@ -108,6 +108,11 @@ class Sequencer:
         if self._cosigning is not None:
             self._cosigning.close()
 
+    @property
+    def sequences(self) -> bool:
+        """Whether this process is the one that sequences now."""
+        return self._state is not None
+
     def wait_ready(self, timeout: float) -> bool:
         """True once this process sequences, False after `timeout` seconds; LogRefusal if the signer refuses."""
         ready = self._ready.wait(timeout)

@@ -69,8 +69,10 @@ def create_app(office: Office) -> FastAPI:
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-        with sequencer(office) as app.state.sequencer:
-            yield
+        with sequencer(office) as running:
+            app.state.sequencer = running
+            with gate.purge(office.settings.answer_days, lambda: running.sequences):
+                yield
 
     app = FastAPI(title="Xinqiao credit office", lifespan=run, docs_url=None, redoc_url=None, openapi_url=None)
     directory = OfficeDirectory(office)
@@ -81,6 +83,7 @@ def create_app(office: Office) -> FastAPI:
         log=office.log,
         directory=directory,
         public_url=office.settings.public_url,
+        requests=office.settings.requests,
         clock=office.clock,
     )
     app.state.gate = gate

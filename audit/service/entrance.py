@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Engine, Table, delete, insert
+from sqlalchemy import Engine, Table, insert
 from sqlalchemy.exc import IntegrityError
 
+from audit.combining import Combiner
 from audit.database import writing
 from models import problems
 from models.http_signatures import Proven, Request, verify_head
 from models.parties import Institution, Person, Role
+
+MOST_TOGETHER = 64
 
 
 class DirectorySource(Protocol):
@@ -36,13 +38,11 @@ class Visitor:
 class Entrance:
     """Authenticates and admits; remembers nonces in the database, so that workers and restarts share them."""
 
-    def __init__(
-        self, engine: Engine, nonces: Table, directory: DirectorySource, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, engine: Engine, nonces: Table, directory: DirectorySource) -> None:
         self._engine = engine
         self._nonces = nonces
         self._directory = directory
-        self._clock = clock
+        self._remember = Combiner(self._remember_all, most=MOST_TOGETHER)
 
     def authenticate(self, request: Request) -> Visitor:
         """Who signed this request's head; raises `BadSignature`."""
@@ -61,17 +61,20 @@ class Entrance:
     def admit(self, visitor: Visitor, roles: frozenset[Role]) -> None:
         """Refuse a nonce seen before, a suspended visitor and a wrong role."""
         proven = visitor.proven
-        try:
-            with writing(self._engine) as connection:
-                connection.execute(
-                    insert(self._nonces).values(key_id=proven.key_id, nonce=proven.nonce, expires=proven.expires)
-                )
-                # Past its expiry (and the clock's tolerance) a signature fails by itself, so its nonce may go.
-                connection.execute(delete(self._nonces).where(self._nonces.c.expires < int(self._clock()) - 60))
-        except IntegrityError:
-            raise problems.Replayed() from None
+        self._remember({"key_id": proven.key_id, "nonce": proven.nonce, "expires": proven.expires})
         if visitor.person.suspended or visitor.institution.suspended:
             raise problems.Suspended("this person or institution is suspended by the credit office")
         if visitor.person.role not in roles:
             allowed = ", ".join(sorted(roles))
             raise problems.WrongRole(f"the role {visitor.person.role} may not do this; allowed: {allowed}")
+
+    def _remember_all(self, nonces: Sequence[dict[str, object]]) -> Sequence[Exception | None]:
+        """Durably before anything is done, so that a restart forgets none."""
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(self._nonces), list(nonces))
+        except IntegrityError:
+            if len(nonces) == 1:
+                return [problems.Replayed()]
+            return [outcome for nonce in nonces for outcome in self._remember_all([nonce])]
+        return [None] * len(nonces)

@@ -16,18 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from audit.log.log import Log, LogUnavailable
 from audit.service import ledger
 from audit.service.entrance import DirectorySource, Entrance, Visitor
 from audit.service.leaves import Leaf, LeafDraft, finish
 from audit.service.outcome import Call, Handler, Raw, Refused
+from audit.service.places import Places
+from audit.service.purge import Purge
 from audit.service.tables import add_gate_tables
 from crypto.errors import CryptoError
 from models import problems, wire
@@ -36,6 +40,10 @@ from models.parties import Role
 
 logger = structlog.get_logger()
 DEFAULT_LIMIT = 1 << 20
+DEFAULT_REQUESTS = 64
+PUBLIC_THREADS = 8
+BUSY_SECONDS = 1
+"""After which somebody who was not taken is asked to come again."""
 Reading = Callable[[Call], wire.Message | Raw]
 Public = Callable[[dict[str, str]], wire.Message | Raw]
 Takes = type[wire.Message] | str | None
@@ -78,17 +86,28 @@ class Gate:
         directory: DirectorySource,
         public_url: str,
         clock: Callable[[], float] = time.time,
+        requests: int = DEFAULT_REQUESTS,
     ) -> None:
         self.endpoints: list[Endpoint] = []
         nonces, answers = add_gate_tables(metadata)
         self._app = app
+        self._tables = nonces, answers
         self._engine = engine
         self._public_url = public_url.rstrip("/")
         self._clock = clock
-        self._entrance = Entrance(engine, nonces, directory, clock)
+        self._entrance = Entrance(engine, nonces, directory)
         self._ledger = ledger.Ledger(engine, log, answers, clock)
         self._strangers = 0
         self._counted_at = 0.0
+        # Each request in work has a thread when it needs one; what is public never waits for those.
+        self._places = Places(requests)
+        self._threads = CapacityLimiter(requests)
+        self._public_threads = CapacityLimiter(PUBLIC_THREADS)
+
+    def purge(self, answer_days: int, is_ours: Callable[[], bool]) -> Purge:
+        """The housekeeping of what this gate keeps; it runs while it is entered."""
+        nonces, answers = self._tables
+        return Purge(self._engine, nonces, answers, answer_days=answer_days, is_ours=is_ours, clock=self._clock)
 
     # ---------------------------------------------------------------- declaring endpoints
 
@@ -130,7 +149,7 @@ class Gate:
                     return _refuse(_unforeseen(endpoint, error))
 
             async def route(http: HttpRequest) -> Response:
-                return await run_in_threadpool(serve, dict(http.path_params))
+                return await run_sync(serve, dict(http.path_params), limiter=self._public_threads)
 
             self._add(endpoint, route)
             return handler
@@ -139,21 +158,30 @@ class Gate:
 
     def _add_signed(self, endpoint: Endpoint, serve: Callable[[_Admitted], Response]) -> None:
         async def route(http: HttpRequest) -> Response:
-            url = self._public_url + http.url.path + (f"?{http.url.query}" if http.url.query else "")
-            head = Request(http.method, url, dict(http.headers.items()))
-            visitor = await run_in_threadpool(self._enter, endpoint, head)
-            if isinstance(visitor, Response):
+            if not self._places.take():
                 await _drain(http)
-                return visitor
+                return _refuse(problems.Busy(retry_after=BUSY_SECONDS))
             try:
-                body = await _read(http, endpoint.limit)
-            except problems.Problem as problem:
-                return await run_in_threadpool(self._refuse_logged, endpoint, visitor, head, problem)
-            request = Request(head.method, head.url, head.headers, body)
-            admitted = _Admitted(visitor, request, dict(http.path_params), dict(http.query_params))
-            return await run_in_threadpool(self._answer, endpoint, serve, admitted)
+                return await self._receive(endpoint, serve, http)
+            finally:
+                self._places.give_back()
 
         self._add(endpoint, route)
+
+    async def _receive(self, endpoint: Endpoint, serve: Callable[[_Admitted], Response], http: HttpRequest) -> Response:
+        url = self._public_url + http.url.path + (f"?{http.url.query}" if http.url.query else "")
+        head = Request(http.method, url, dict(http.headers.items()))
+        visitor = await run_sync(self._enter, endpoint, head, limiter=self._threads)
+        if isinstance(visitor, Response):
+            await _drain(http)
+            return visitor
+        try:
+            body = await _read(http, endpoint.limit)
+        except problems.Problem as problem:
+            return await run_sync(self._refuse_logged, endpoint, visitor, head, problem, limiter=self._threads)
+        request = Request(head.method, head.url, head.headers, body)
+        admitted = _Admitted(visitor, request, dict(http.path_params), dict(http.query_params))
+        return await run_sync(self._answer, endpoint, serve, admitted, limiter=self._threads)
 
     def _add(self, endpoint: Endpoint, route: Callable[[HttpRequest], Any]) -> None:
         route.__name__ = f"{endpoint.method.lower()}{endpoint.path}".translate(str.maketrans("/", "_", "{}"))
@@ -194,7 +222,7 @@ class Gate:
         except CryptoError as error:
             return self._refuse_logged(endpoint, visitor, request, problems.BadElement(str(error)))
         except LogUnavailable:
-            return _refuse(problems.LogUnavailable())
+            return _refuse(problems.LogUnavailable(retry_after=BUSY_SECONDS))
         except Exception as error:
             # A request that breaks a handler is refused like any other: it must not go without a trace.
             return self._refuse_logged(endpoint, visitor, request, _unforeseen(endpoint, error))
@@ -206,8 +234,14 @@ class Gate:
         request = ledger.Request(admitted.visitor.person.id, key, _digest(admitted.request))
         stored = self._ledger.stored(request)
         if stored is None:
-            result = handler(self._call(endpoint, admitted))
-            stored = self._ledger.commit(request, result, lambda d: self._leaf(d, admitted.visitor, admitted.request))
+            try:
+                result = handler(self._call(endpoint, admitted))
+                stored = self._ledger.commit(request, result, lambda d: self._leaf(d, admitted.visitor, admitted.request))
+            except (problems.Problem, Refused):
+                # Refused, perhaps, because the same request was answered in the meantime: then its answer is due.
+                stored = self._ledger.stored(request)
+                if stored is None:
+                    raise
         return _respond(self._ledger.release(stored))
 
     def _call(self, endpoint: Endpoint, admitted: _Admitted) -> Call:
@@ -234,7 +268,9 @@ class Gate:
         return finish(draft, institution=visitor.institution.id, at=int(self._clock()), who=who)
 
     def _refuse_logged(self, endpoint: Endpoint, visitor: Visitor, request: Request, problem: problems.Problem) -> Response:
-        self._log_refusal(endpoint, visitor, request, problem)
+        # Somebody who shall come again has been denied nothing, and a leaf would add to what there is too much of.
+        if not isinstance(problem, problems.Busy):
+            self._log_refusal(endpoint, visitor, request, problem)
         return _refuse(problem)
 
     def _log_refusal(
@@ -267,6 +303,9 @@ def _digest(request: Request) -> bytes:
 def _unforeseen(endpoint: Endpoint, error: Exception) -> problems.Problem:
     if isinstance(error, DataError | OverflowError):
         return problems.BadRequest("a number or text in the request is larger than what can be stored, or of another kind")
+    if isinstance(error, OperationalError | PoolTimeout):
+        logger.warning("the database is busy", path=endpoint.path, error=type(error).__name__)
+        return problems.Busy("the database has as much to do as it takes at once", retry_after=BUSY_SECONDS)
     if isinstance(error, DBAPIError):
         logger.error("database error", path=endpoint.path, error=type(error.orig).__name__)
         return problems.Unavailable("the database did not answer; nothing was changed")

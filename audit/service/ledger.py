@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection, Engine, Table, insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from audit.combining import Combiner
 from audit.database import writing
 from audit.log.log import Log, LogUnavailable
 from audit.service.leaves import Leaf, LeafDraft
@@ -20,6 +21,8 @@ from models.logged import LeafRef, Logged
 logger = structlog.get_logger()
 LEAF_TIMEOUT = 10.0
 COSIGN_TIMEOUT = 30.0
+MOST_TOGETHER = 64
+"""Requests in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Ledger:
         self._log = log
         self._answers = answers
         self._clock = clock
+        self._file_brief = Combiner(self._file_together, most=MOST_TOGETHER)
 
     def stored(self, request: Request) -> Stored | None:
         """What was answered to this request before; raises `KeyReused` where the key came with another one."""
@@ -65,26 +69,47 @@ class Ledger:
 
     def commit(self, request: Request, result: Outcome | Within, leaf_of: Callable[[LeafDraft], Leaf]) -> Stored:
         """State change, leaves and answer in one transaction; what `record` raises takes all of it back."""
+        if not isinstance(result, Outcome):
+            return self._file(request, lambda connection: _Filing(request, result(connection), leaf_of))
+        filing = _Filing(request, result, leaf_of)
+        return self._file_brief(filing) if result.brief else self._file(request, lambda _: filing)
+
+    def _file(self, request: Request, make: Callable[[Connection], _Filing]) -> Stored:
         try:
             with writing(self._engine) as connection:
-                outcome = result if isinstance(result, Outcome) else result(connection)
-                if not outcome.leaves:
-                    raise RuntimeError("a logged endpoint gave no leaf")
-                stored = Stored(wire.encode(outcome.answer), self._enqueue(connection, outcome, leaf_of), outcome.cosigned)
-                if outcome.record is not None:
-                    outcome.record(connection)
-                if outcome.attach is not None:
-                    outcome.attach(connection, stored.queued)
-                self._keep(connection, request, stored)
-        except IntegrityError:
-            # The same request came twice at once and the other one was first: give what it gave.
+                [stored] = self._store(connection, [make(connection)])
+        except (IntegrityError, problems.Problem) as error:
+            # The same request may have come twice at once, and the other one was first: give what it gave.
             earlier = self.stored(request)
-            if earlier is None:
-                raise problems.Conflict(
-                    "another request changed the same thing at the same moment; nothing was changed by this one"
-                ) from None
-            return earlier
+            if earlier is not None:
+                return earlier
+            if isinstance(error, problems.Problem):
+                raise
+            raise problems.Conflict(
+                "another request changed the same thing at the same moment; nothing was changed by this one"
+            ) from None
         return stored
+
+    def _file_together(self, filings: Sequence[_Filing]) -> Sequence[Stored | Exception]:
+        """All in one transaction; where that fails, each in its own, so that nobody suffers for another's request."""
+        if len(filings) > 1:
+            # Rows are taken in the order of who asks, so that two processes seldom wait for each other in a circle.
+            order = sorted(range(len(filings)), key=lambda place: filings[place].request.person)
+            try:
+                with writing(self._engine) as connection:
+                    stored = self._store(connection, [filings[place] for place in order])
+            except Exception as error:
+                logger.info("requests are committed one by one", together=len(filings), reason=type(error).__name__)
+            else:
+                by_place = dict(zip(order, stored, strict=True))
+                return [by_place[place] for place in range(len(filings))]
+        return [self._attempt(filing) for filing in filings]
+
+    def _attempt(self, filing: _Filing) -> Stored | Exception:
+        try:
+            return self._file(filing.request, lambda _: filing)
+        except Exception as error:
+            return error
 
     def release(self, stored: Stored) -> Logged:
         """The reply, once every leaf is durable (and cosigned, where it must be); raises LogUnavailable otherwise."""
@@ -103,23 +128,45 @@ class Ledger:
                 if attach is not None:
                     attach(connection, queue_id)
             self._log.wait(queue_id, LEAF_TIMEOUT)
-        except (LogUnavailable, DBAPIError):
+        except (LogUnavailable, SQLAlchemyError):
             logger.error("a refusal could not be logged")
 
-    def _enqueue(self, connection: Connection, outcome: Outcome, leaf_of: Callable[[LeafDraft], Leaf]) -> list[int]:
-        leaves = [leaf_of(draft) for draft in outcome.leaves]
+    def _store(self, connection: Connection, filings: Sequence[_Filing]) -> list[Stored]:
+        leaves = [leaf for filing in filings for leaf in filing.leaves]
         self._log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
-        return [self._log.enqueue(connection, leaf.entry) for leaf in leaves]
+        queue_ids = iter(self._log.enqueue_all(connection, [leaf.entry for leaf in leaves]))
+        stored = []
+        for filing in filings:
+            outcome = filing.outcome
+            queued = [next(queue_ids) for _ in filing.leaves]
+            if outcome.record is not None:
+                outcome.record(connection)
+            if outcome.attach is not None:
+                outcome.attach(connection, queued)
+            stored.append(Stored(filing.answer, queued, outcome.cosigned))
+        rows = [self._row(filing.request, kept) for filing, kept in zip(filings, stored, strict=True)]
+        connection.execute(insert(self._answers), rows)
+        return stored
 
-    def _keep(self, connection: Connection, request: Request, stored: Stored) -> None:
-        connection.execute(
-            insert(self._answers).values(
-                key_id=request.person,
-                idempotency_key=request.key,
-                request_digest=request.digest,
-                answer=stored.answer,
-                queued=struct.pack(f"<{len(stored.queued)}q", *stored.queued),
-                cosigned=int(stored.cosigned),
-                at=int(self._clock()),
-            )
-        )
+    def _row(self, request: Request, stored: Stored) -> dict[str, object]:
+        return {
+            "key_id": request.person,
+            "idempotency_key": request.key,
+            "request_digest": request.digest,
+            "answer": stored.answer,
+            "queued": struct.pack(f"<{len(stored.queued)}q", *stored.queued),
+            "cosigned": int(stored.cosigned),
+            "at": int(self._clock()),
+        }
+
+
+class _Filing:
+    """A request's outcome on its way into the database: its leaves finished, its answer encoded."""
+
+    def __init__(self, request: Request, outcome: Outcome, leaf_of: Callable[[LeafDraft], Leaf]) -> None:
+        if not outcome.leaves:
+            raise RuntimeError("a logged endpoint gave no leaf")
+        self.request = request
+        self.outcome = outcome
+        self.leaves = [leaf_of(draft) for draft in outcome.leaves]
+        self.answer = wire.encode(outcome.answer)

@@ -48,6 +48,8 @@ class Outcome:
     cosigned: bool = False
     attach: Callable[[Connection, Sequence[int]], None] | None = None
     """Like `record`, and told the queue ids of the leaves, for state that must find its leaf again."""
+    brief: bool = False
+    """Record and attach take milliseconds and may run twice, so that requests which come together share a transaction."""
 
 
 Within = Callable[[Connection], Outcome]
