@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,19 +25,21 @@ from audit.verifier.note import VerifierKey
 from audit.verifier.promise import open_promise
 from audit.verifier.proof import Receipt as LogReceipt
 from bank_client.config import BankConfig
+from bank_client.files import keep_evidence
+from bank_client.receipts import RECEIPT_SECONDS, OwedReceipts
 from models import wire
 from models.http_client import Reply, SignedClient
 from models.logged import Empty, LeafRef
 from models.parties import Directory, Institution, Person, Role
-from models.problems import BadSignature, Damaged, Forbidden, NotFound, PeerUnavailable, Problem, Unavailable
+from models.problems import BadSignature, Damaged, Forbidden, NotFound, Problem, Unavailable
 from models.tables import Evidence
 from models.training import Receipt
 from models.wire import Signed
 
 M = TypeVar("M", bound=wire.Message)
 Service = Literal["node", "office"]
-RECEIPT_SECONDS = 60.0
-_POLL_SECONDS = 0.25
+_FIRST_POLL, _LONGEST_POLL = 0.01, 0.25  # seconds: a witness asked after each batch of leaves comes round in milliseconds
+Report = Callable[[str, str, bytes], NoReturn]
 
 
 @dataclass
@@ -50,13 +52,21 @@ class Phase:
 
 
 class Peer:
-    """One service as this person sees it."""
+    """One service as this person sees it. `report` is told of a bad promise: (what, detail, artefact)."""
 
-    def __init__(self, name: Service, client: SignedClient, log_key: VerifierKey, witnesses: tuple[VerifierKey, ...]) -> None:
+    def __init__(
+        self,
+        name: Service,
+        client: SignedClient,
+        log_key: VerifierKey,
+        witnesses: tuple[VerifierKey, ...],
+        report: Report | None = None,
+    ) -> None:
         self.name: Service = name
         self.client = client
         self.log_key = log_key
         self.witnesses = witnesses
+        self._report = report
 
     def __repr__(self) -> str:
         return f"Peer({self.name!r}, {self.client.base_url!r})"
@@ -72,7 +82,12 @@ class Peer:
         if not reply.leaves:
             raise Damaged(f"the {self.name} answered without a leaf in its log")
         for leaf in reply.leaves:
-            self._verify_promise(leaf)
+            try:
+                self._verify_promise(leaf)
+            except Damaged as damage:
+                if self._report is not None:
+                    self._report("promise", damage.detail, leaf.promise)
+                raise
         return reply
 
     def post(self, path: str, message: wire.Message, answer: type[M]) -> M:
@@ -113,6 +128,7 @@ class Bank:
         self.office = self._peer("office", self.config.office.url)
         self.node = self._peer("node", self.config.node.url)
         self.phases: dict[str, Phase] = {}
+        self.owed = OwedReceipts(self)
 
     def __repr__(self) -> str:
         return f"Bank({self.config.person!r})"
@@ -128,7 +144,8 @@ class Bank:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Receipts that are still owed are completed by the next session."""
+        self.owed.close()
         self.office.client.close()
         self.node.client.close()
 
@@ -195,44 +212,52 @@ class Bank:
             Damaged: the receipt is wrong, or none came in time. The promise was reported to the office.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            why = "no receipt was given"
-            try:
-                receipt = peer.get(f"/receipts/{leaf.index}", Receipt)
-                peer.verify_receipt(leaf, receipt)
-            except SignatureError as error:
-                why = str(error)  # the witness has not come round yet
-            except LogError as error:
-                self.damaged("receipt", str(error), artefacts=(leaf.promise, wire.encode(receipt)))
-            except (NotFound, Unavailable) as error:
-                why = error.detail
-            else:
-                return receipt
+        pause = _FIRST_POLL
+        while (found := self.try_receipt(peer, leaf)) is None:
             if time.monotonic() > deadline:
-                self.damaged("promise", f"no cosigned receipt within {seconds:.0f} s: {why}", artefacts=(leaf.promise,))
-            time.sleep(_POLL_SECONDS)
+                self.damaged("promise", f"no cosigned receipt within {seconds:.0f} s", artefacts=(leaf.promise,))
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_POLL)
+        return found
+
+    def try_receipt(self, peer: Peer, leaf: LeafRef) -> Receipt | None:
+        """The receipt of a leaf, or None where there is no cosigned one yet.
+
+        Raises:
+            Damaged: the receipt is wrong; it was reported to the office.
+        """
+        try:
+            receipt = peer.get(f"/receipts/{leaf.index}", Receipt)
+        except (NotFound, Unavailable):
+            return None
+        try:
+            peer.verify_receipt(leaf, receipt)
+        except SignatureError:
+            return None  # the witness has not come round yet
+        except LogError as error:
+            self.damaged("receipt", str(error), artefacts=(leaf.promise, wire.encode(receipt)))
+        return receipt
 
     def damaged(
         self, what: str, detail: str, *, table: str = "", epoch: int = 0, artefacts: tuple[bytes, ...] = ()
     ) -> NoReturn:
         """Keep the evidence, report it to the office, and raise `Damaged`. Nothing is asked again."""
         evidence = Evidence(what=what, table=table, epoch=epoch, detail=detail, artefacts=artefacts)
-        kept = self._keep(evidence)
-        try:
-            self.office.logged("/evidence", evidence, Empty)
-        except (Problem, BadSignature) as problem:
-            raise Damaged(
-                f"{detail}. The office could not be told ({problem.detail})",
-                advice=f"The evidence is kept as {kept}: hand it to the credit office. Do not retry by yourself.",
-            ) from None
-        raise Damaged(detail)
+        raise self.report(evidence)
 
-    def _keep(self, evidence: Evidence) -> Path:
-        folder = self.config.data_dir / "evidence"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / f"{time.time_ns()}-{evidence.what}.msgpack"
-        path.write_bytes(wire.encode(evidence))
-        return path
+    def report(self, evidence: Evidence) -> Damaged:
+        """Keep the evidence durably and report it to the office; what to raise, for callers that have other work first."""
+        kept = keep_evidence(self.config.data_dir, evidence)
+        try:
+            # Not `office.logged`: an office whose promise is bad would be reported to itself, for ever.
+            for leaf in self.office.client.logged("/evidence", evidence, Empty).leaves:
+                self.office._verify_promise(leaf)
+        except (Problem, BadSignature) as problem:
+            return Damaged(
+                f"{evidence.detail}. The office could not be told ({problem.detail})",
+                advice=f"The evidence is kept as {kept}: hand it to the credit office. Do not retry by yourself.",
+            )
+        return Damaged(evidence.detail)
 
     # ---------------------------------------------------------------- accounting
 
@@ -253,9 +278,7 @@ class Bank:
 
     def _peer(self, name: Service, url: str) -> Peer:
         client = SignedClient(url, self.config.person, self._key)
-        return Peer(name, client, self.config.log_key(name), self.config.witness_keys(name))
+        return Peer(name, client, self.config.log_key(name), self.config.witness_keys(name), self._bad_promise)
 
-
-def unavailable(step: str, problem: PeerUnavailable) -> PeerUnavailable:
-    """The same refusal with what was being done, for people."""
-    return PeerUnavailable(f"{step}: {problem.detail}", advice=problem.next_step)
+    def _bad_promise(self, what: str, detail: str, artefact: bytes) -> NoReturn:
+        self.damaged(what, detail, artefacts=(artefact,))
