@@ -78,6 +78,12 @@ class Limits:
                     f"It may only be configured {'upwards' if upward else 'downwards, and above 0'}.",
                 )
 
+    def stricter(self, other: Limits) -> Limits:
+        """The stricter value of each of two sets."""
+        pairs = {entry.name: (getattr(self, entry.name), getattr(other, entry.name)) for entry in fields(self)}
+        upward = {entry.name for entry in fields(self) if entry.metadata["stricter"] == "up"}
+        return Limits(**{name: max(pair) if name in upward else min(pair) for name, pair in pairs.items()})
+
     def check_cohort(self, rows: int) -> None:
         """Refuse cohorts that are too small to hide one subject."""
         if rows < self.cohort_rows:

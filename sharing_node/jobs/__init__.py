@@ -1,5 +1,4 @@
 """Joint trainings at the node: opening one within its limits, two rounds, the verdict, and the release of bands.
 
-A running training lives in this process's memory, because its masks must never be used twice: after a restart it is
-gone, the bank is told so, and starts a new one on the same cohort.
+A training under way stands in the database (`running`), so any process of the node takes the next step, also after a restart.
 """

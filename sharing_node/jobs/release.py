@@ -19,7 +19,8 @@ from models.scorecard.score import NodeModel
 from models.tables import ModelApproval, ServeModel
 from models.training import Released
 from models.wire import Signed
-from sharing_node.jobs.training import Running, Trainings
+from sharing_node.jobs.running import Opened
+from sharing_node.jobs.training import Trainings
 from sharing_node.node import Node
 from sharing_node.scores import earlier_bands, served_columns
 from sharing_node.state import repository as state
@@ -38,60 +39,61 @@ class Releases:
     def release(self, call: Call) -> Outcome:
         """POST /jobs/{job}/release: the bands of the cohort's rows, within the limit on what all bands say."""
         running = self._trainings.running(call)
-        self._node.check_still_willing(running.cohort.subjects, running.project, call.institution)
+        opened = running.opened
+        project, cohort, limits = opened.project, opened.cohort, opened.limits
+        self._node.check_still_willing(cohort.subjects, project, call.institution)
         with call.engine.connect() as connection:
             released = state.models_released(connection)
-            earlier = earlier_bands(connection, running.cohort.subjects)
-            served = served_columns(self._node, connection, running.columns.fields)
+            earlier = earlier_bands(connection, cohort.subjects)
+            served = served_columns(self._node, connection, opened.columns.fields)
             served_earlier = earlier_bands(connection, served.subjects)
-            most = self._releases_this_year(connection, running, call.now)
-            trainings = state.trainings_used(connection, running.project.id)
-        if list(released.values()).count(running.project.id) >= running.project.releases:
-            raise ReleaseRefused(f"all {running.project.releases} releases that the office approved for this project are used")
-        with running.lock:
-            try:
-                running.limits.check_releases(most)
-                learner = running.training.learned()
-                assert learner.weights_ is not None
-                made = release(
-                    running.columns,
-                    learner.levels_,
-                    learner.weights_,
-                    earlier,
-                    running.limits,
-                    served=(served.columns, served_earlier),
-                )
-                figures = running.training.figures()
-            except rules.OutOfOrder as error:
-                raise Conflict("this training is not proven yet; hand over the office's verdict first") from error
-            except rules.Refused as error:
-                raise ReleaseRefused(error.reason, advice=error.accepted or None) from None
+            most = self._releases_this_year(connection, opened, call.now)
+            trainings = state.trainings_used(connection, project.id)
+        if list(released.values()).count(project.id) >= project.releases:
+            raise ReleaseRefused(f"all {project.releases} releases that the office approved for this project are used")
+        try:
+            limits.check_releases(most)
+            learner = running.training.learned()
+            assert learner.weights_ is not None
+            made = release(
+                opened.columns,
+                learner.levels_,
+                learner.weights_,
+                earlier,
+                limits,
+                served=(served.columns, served_earlier),
+            )
+            figures = running.training.figures()
+        except rules.OutOfOrder as error:
+            raise Conflict("this training is not proven yet; hand over the office's verdict first") from error
+        except rules.Refused as error:
+            raise ReleaseRefused(error.reason, advice=error.accepted or None) from None
         model = secrets.token_hex(16)
-        half = NodeModel.of(running.columns, learner.levels_, made)
+        half = NodeModel.of(opened.columns, learner.levels_, made)
         card = self._node.sign(
             NodeCard(
                 model=model,
-                project=running.project.id,
-                job=running.job,
-                cohort_root=running.cohort.root.hex(),
-                rows=running.plan.rows,
+                project=project.id,
+                job=opened.job,
+                cohort_root=cohort.root.hex(),
+                rows=opened.plan.rows,
                 fields=field_cards(figures, made.leakage),
                 bands=len(made.bands.means),
                 band_means=made.bands.means,
                 budgets=(
-                    Budget(name="releases a subject and year", used=most + 1, allowed=running.limits.releases),
-                    Budget(name="trainings of the project", used=trainings, allowed=running.limits.trainings),
+                    Budget(name="releases a subject and year", used=most + 1, allowed=limits.releases),
+                    Budget(name="trainings of the project", used=trainings, allowed=limits.trainings),
                 ),
-                leakage=statement(running.plan, made, running.limits, len(earlier) + 1),
+                leakage=statement(opened.plan, made, limits, len(earlier) + 1),
                 notes=(),
             )
         )
         stored = StoredModel(
             id=model,
-            job=running.job,
-            project=running.project.id,
-            cohort=running.cohort.id,
-            bank=running.project.bank,
+            job=opened.job,
+            project=project.id,
+            cohort=cohort.id,
+            bank=project.bank,
             half=half.to_bytes(),
             bands=made.codes.tobytes(),
             node_card=card,
@@ -103,12 +105,12 @@ class Releases:
             state.one_at_a_time(connection)
             if state.models_released(connection).keys() != released.keys():
                 raise Conflict("another model was released in the meantime; ask for the release again")
-            state.set_job_state(connection, running.job, "proven", "released")
+            state.set_job_state(connection, opened.job, "proven", "released")
             state.add_model(connection, stored)
-            self._trainings.finished(running)
+            self._trainings.finished(connection, opened.job)
 
-        answer = Released(job=running.job, model=model, bands=made.codes.tobytes(), means=made.bands.means, card=card)
-        facts = {"job": running.job, "model": model, "card": card.digest(), "rows": running.plan.rows}
+        answer = Released(job=opened.job, model=model, bands=made.codes.tobytes(), means=made.bands.means, card=card)
+        facts = {"job": opened.job, "model": model, "card": card.digest(), "rows": opened.plan.rows}
         return Outcome(answer, [LeafDraft("job.release", facts)], record, cosigned=True)
 
     def countersign(self, call: Call) -> Outcome:
@@ -148,10 +150,10 @@ class Releases:
         facts = {"model": stored.id, "table": table.id, "approval": body.approval.digest()}
         return Outcome(ProjectOpened(project=stored.project, table=table.id), [LeafDraft("model.serve", facts)], record)
 
-    def _releases_this_year(self, connection: Connection, running: Running, now: int) -> int:
-        members = set(running.cohort.subjects)
+    def _releases_this_year(self, connection: Connection, opened: Opened, now: int) -> int:
+        members = set(opened.cohort.subjects)
         counts: Counter[str] = Counter()
         for model in state.all_models(connection):
-            if model.bank == running.project.bank and model.released_at > now - YEAR:
+            if model.bank == opened.project.bank and model.released_at > now - YEAR:
                 counts.update(members.intersection(state.cohort(connection, model.cohort).subjects))
         return max(counts.values(), default=0)

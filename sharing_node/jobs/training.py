@@ -1,13 +1,12 @@
-"""Handlers of a joint training, in the order of `models.training`'s diagram."""
+"""Handlers of a joint training, in the order of `models.training`'s diagram. Where one stands: `sharing_node.jobs.running`."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import numpy as np
 from sqlalchemy import Connection
@@ -17,12 +16,9 @@ from audit.service.outcome import Call, Outcome, Refused
 from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
-from models.projects import Project
 from models.scorecard import limits as rules
 from models.scorecard.binning import bin_columns
 from models.scorecard.learner import NodeColumns, NodeField
-from models.scorecard.limits import Limits
-from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.rounds import Plan
 from models.training import (
     FieldFigure,
@@ -41,6 +37,7 @@ from models.training import (
     session_of,
 )
 from models.wire import Signed, pack, unpack
+from sharing_node.jobs.running import Opened, Round, Running, Store
 from sharing_node.node import Node
 from sharing_node.office import OFFICE
 from sharing_node.records import repository as records
@@ -48,33 +45,6 @@ from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort
 
 MOST_BANK_COLUMNS = 64
-MOST_RUNNING = 8  # trainings a bank may have under way at once
-
-
-@dataclass
-class OpenRoundState:
-    """What a round needs until it is closed."""
-
-    inputs: Signed
-    nonce_bank: bytes
-    nonce_node: bytes
-
-
-@dataclass
-class Running:
-    """One training in memory. `lock` serialises its steps."""
-
-    job: str
-    project: Project
-    cohort: StoredCohort
-    plan: Plan
-    signed_plan: Signed
-    columns: NodeColumns
-    limits: Limits
-    training: NodeTraining
-    rounds: dict[int, OpenRoundState] = field(default_factory=dict)
-    transcripts: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
 def subject_set(node: Node, cohort: StoredCohort) -> bytes:
@@ -98,7 +68,7 @@ class Trainings:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._running: dict[str, Running] = {}
+        self._store = Store(node)
 
     def open(self, call: Call) -> Outcome:
         """POST /jobs: check the limits, bin the node's columns by row counts, and plan."""
@@ -147,14 +117,10 @@ class Trainings:
             notes=tuple(notes),
         )
         signed = node.sign(message)
-        training = NodeTraining(
-            job,
-            plan,
-            columns,
-            cohort_root=subjects,
-            secrets=NodeSecrets(node.keys.secret("noise"), secrets.token_bytes(32)),
-            limits=limits,
+        running = self._store.begin(
+            Opened(job, project, cohort, signed, columns, body.bank_columns, limits, secrets.token_bytes(32))
         )
+        store = self._store.add(running, call.now)
 
         def record(connection: Connection) -> None:
             state.one_at_a_time(connection)
@@ -162,7 +128,7 @@ class Trainings:
                 raise Conflict("another training on these subjects was opened at the same time; open this one again")
             state.count_training(connection, project.id, min(project.trainings, limits.trainings))
             state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
-            self._keep(Running(job, project, cohort, plan, signed, columns, limits, training))
+            store(connection)
 
         facts = {"project": project.id, "job": job, "cohort": cohort.id, "rows": plan.rows, "plan": signed.digest()}
         return Outcome(signed, [LeafDraft("job.open", facts)], record)
@@ -174,56 +140,60 @@ class Trainings:
         inputs = self._node.office.statement(body.inputs, RoundInputs)
         if len(body.nonce) != 32:
             raise BadMessage("the bank's nonce has 32 bytes")
-        expected = (running.job, number, running.plan.rows, running.project.bank, running.signed_plan.digest())
+        opened = running.opened
+        expected = (opened.job, number, opened.plan.rows, opened.project.bank, opened.signed_plan.digest())
         if (inputs.job, inputs.round, inputs.rows, inputs.bank, inputs.plan) != expected:
             raise InputsRefused("the office's word is on another job, round or plan")
         specs = tuple((v.bound, v.scale) for v in inputs.vectors)
-        if specs != tuple((v.bound, v.scale) for v in running.plan.vectors(number)):
+        if specs != tuple((v.bound, v.scale) for v in opened.plan.vectors(number)):
             raise InputsRefused("the office's word is on other vectors than this round takes")
         if number != len(running.transcripts) + 1:
             raise Conflict(f"round {len(running.transcripts) + 1} comes now")
         nonce = secrets.token_bytes(32)
-        seed = session_seed(session_of(running.job, number), nonce, body.nonce)
-        with running.lock, refusals():
+        seed = session_seed(session_of(opened.job, number), nonce, body.nonce)
+        with refusals():
             running.training.open_round(seed, [v.hmac for v in inputs.vectors])
-            running.rounds[number] = OpenRoundState(body.inputs, body.nonce, nonce)
-        facts = {"job": running.job, "round": number, "inputs": body.inputs.digest()}
-        return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)])
+        running.round = Round(body.inputs, body.nonce, nonce)
+        facts = {"job": opened.job, "round": number, "inputs": body.inputs.digest()}
+        return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)], self._store.step(running, call.now))
 
     def product(self, call: Call) -> Outcome:
         """POST /jobs/{job}/rounds/{round}/product: (b, p) → (h, c), under fresh masks that are committed to in the leaf."""
         body: ProductRequest = call.body
         running, number = self._find(call)
-        vectors, n = len(running.plan.vectors(number)), PRODUCT.dimension
-        b = unpack(body.b, "<u8", (vectors, running.plan.rows), "b")
+        plan, job = running.opened.plan, running.opened.job
+        vectors, n = len(plan.vectors(number)), PRODUCT.dimension
+        b = unpack(body.b, "<u8", (vectors, plan.rows), "b")
         p = unpack(body.p, "<u8", (vectors, n), "p")
-        with running.lock, refusals():
-            self._expect_open(running, number)
+        _expect_open(running, number)
+        with refusals():
             h, c = running.training.respond(b, p)
             made = running.training.commitments()
-        facts: dict[str, str | int | bool] = {"job": running.job, "round": number}
+        facts: dict[str, str | int | bool] = {"job": job, "round": number}
         facts |= dict(zip(("columns", "u", "f", "masks"), made, strict=True))
-        return Outcome(ProductAnswer(h=pack(h), c=pack(c)), [LeafDraft("round.product", facts)])
+        answer, leaf = ProductAnswer(h=pack(h), c=pack(c)), LeafDraft("round.product", facts)
+        return Outcome(answer, [leaf], self._store.step(running, call.now))
 
     def answer(self, call: Call) -> Outcome:
         """POST /jobs/{job}/rounds/{round}/answer: w and the bank's moments; the signed transcript comes back."""
         body: RoundAnswer = call.body
         running, number = self._find(call)
-        shape = running.plan.shape(number)
+        plan, job = running.opened.plan, running.opened.job
+        shape = plan.shape(number)
         w = unpack(body.w, "<u8", (shape.columns, len(shape.vectors)), "w")
-        side = 0 if number == 1 else running.plan.bank_columns + 2
+        side = 0 if number == 1 else plan.bank_columns + 2
         moments = unpack(body.moments, "<i8", (side, side), "moments")
-        with running.lock, refusals():
-            state_of_round = self._expect_open(running, number)
+        open_round = _expect_open(running, number)
+        with refusals():
             made = running.training.commitments()
             digests = running.training.receive(w, moments)
             transcript = self._node.sign(
                 RoundTranscript(
-                    job=running.job,
+                    job=job,
                     round=number,
-                    inputs=state_of_round.inputs.digest(),
-                    nonce_node=state_of_round.nonce_node,
-                    nonce_bank=state_of_round.nonce_bank,
+                    inputs=open_round.inputs.digest(),
+                    nonce_node=open_round.nonce_node,
+                    nonce_bank=open_round.nonce_bank,
                     columns=shape.columns,
                     column_scale=shape.column_scale,
                     column_bound=shape.column_bound,
@@ -235,86 +205,75 @@ class Trainings:
                     node_commitments=made,
                 )
             )
-            running.transcripts.append(transcript.digest())
-            del running.rounds[number]
-        facts = {"job": running.job, "round": number, "transcript": transcript.digest()}
-        return Outcome(RoundClosed(transcript=transcript), [LeafDraft("round.close", facts)])
+        running.transcripts, running.round = (*running.transcripts, transcript.digest()), None
+        facts = {"job": job, "round": number, "transcript": transcript.digest()}
+        answer, leaf = RoundClosed(transcript=transcript), LeafDraft("round.close", facts)
+        return Outcome(answer, [leaf], self._store.step(running, call.now))
 
     def verdict(self, call: Call) -> Outcome:
         """POST /jobs/{job}/verdict: under a good verdict of the office, figures that name no row."""
         body: Signed = call.body
         running, _ = self._find(call)
-        with running.lock:
-            try:
-                running.training.accept_verdict(
-                    body, OFFICE, self._node.settings.office_public_key(), tuple(running.transcripts)
-                )
-            except rules.OutOfOrder as error:
-                raise Conflict(error.reason) from None
-            except rules.InputRefused as error:
-                raise self._unusable(running, error) from None
-            figures = running.training.figures()
+        job = running.opened.job
+        try:
+            running.training.accept_verdict(body, OFFICE, self._node.settings.office_public_key(), running.transcripts)
+        except rules.OutOfOrder as error:
+            raise Conflict(error.reason) from None
+        except rules.InputRefused as error:
+            raise self._unusable(job, error) from None
+        figures = running.training.figures()
         answer = Figures(
-            job=running.job,
+            job=job,
             usable=True,
             rows=figures.rows,
             fields=tuple(FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif) for f in figures.fields),
-            columns=tuple(f.name for f in running.columns.fields),
+            columns=tuple(f.name for f in running.opened.columns.fields),
             correlation=pack(figures.correlation),
         )
 
-        def record(connection: Connection) -> None:
-            state.set_job_state(connection, running.job, "open", "proven")
+        step = self._store.step(running, call.now)
 
-        facts = {"job": running.job, "verdict": body.digest()}
+        def record(connection: Connection) -> None:
+            state.set_job_state(connection, job, "open", "proven")
+            step(connection)
+
+        facts = {"job": job, "verdict": body.digest()}
         return Outcome(answer, [LeafDraft("job.figures", facts)], record, cosigned=True)
 
     def running(self, call: Call) -> Running:
-        """The training that a call is about, of the caller's own bank."""
+        """The training that a call is about, of the caller's own bank, after its last step."""
         return self._find(call)[0]
 
-    def finished(self, running: Running) -> None:
-        """Forget a training: what had to last is stored."""
-        self._running.pop(running.job, None)
+    def finished(self, connection: Connection, job: str) -> None:
+        """Delete a training's state: what had to last is stored."""
+        self._store.end(connection, job)
 
-    def _keep(self, running: Running) -> None:
-        # Each holds the node's columns of a cohort in memory: a bank that opens many and ends none loses its oldest.
-        own = [job for job, other in self._running.items() if other.project.bank == running.project.bank]
-        for job in own[: max(0, len(own) + 1 - MOST_RUNNING)]:
-            self._running.pop(job, None)
-        self._running[running.job] = running
-
-    def _unusable(self, running: Running, error: rules.InputRefused) -> Exception:
+    def _unusable(self, job: str, error: rules.InputRefused) -> Exception:
         problem = InputsRefused(error.reason, advice=error.accepted or None)
         if error.rule != "unusable":
             return problem
 
         def attach(connection: Connection, _queue_id: int) -> None:
-            state.set_job_state(connection, running.job, "open", "unusable")
+            with suppress(Conflict):  # another process was handed the same verdict at the same moment
+                state.set_job_state(connection, job, "open", "unusable")
+            self.finished(connection, job)
 
-        self.finished(running)
-        return Refused(problem, opening={"job": running.job}, attach=attach)
+        return Refused(problem, opening={"job": job}, attach=attach)
 
     def _find(self, call: Call) -> tuple[Running, int]:
-        running = self._running.get(call.path["job"])
-        if running is None:
-            raise NotFound(
-                "no such training is running; after a restart of the node, or after eight newer ones, "
-                "start a new one on the same cohort"
-            )
-        if running.project.bank != call.institution.id:
-            raise Forbidden("this training belongs to another bank")
-        self._node.check_project(running.project, call.now)
         number = call.path.get("round", "0")
         if number not in {"0", "1", "2"}:
             raise NotFound("a training has the rounds 1 and 2")
+        with call.engine.connect() as connection:
+            running = self._store.load(connection, call.path["job"], call.institution.id)
+        self._node.check_project(running.opened.project, call.now)
         return running, int(number)
 
-    def _expect_open(self, running: Running, number: int) -> OpenRoundState:
-        try:
-            return running.rounds[number]
-        except KeyError:
-            raise Conflict(f"round {number} is not open") from None
+
+def _expect_open(running: Running, number: int) -> Round:
+    if running.round is None or number != len(running.transcripts) + 1:
+        raise Conflict(f"round {number} is not open")
+    return running.round
 
 
 def _asked(connection: Connection, cohort: StoredCohort) -> int:

@@ -36,7 +36,7 @@ class CohortRow(Base):
 
 
 class JobRow(Base):
-    """A training: ``open``, ``proven``, ``unusable`` or ``released``; `aggregates` counts the label sums it asked."""
+    """A training: ``open``, ``proven``, ``unusable``, ``released`` or ``given-up``; `aggregates` counts its label sums."""
 
     __tablename__ = "job"
 
@@ -48,6 +48,31 @@ class JobRow(Base):
     plan: Mapped[bytes] = mapped_column(LargeBinary)
     aggregates: Mapped[int]
     opened_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class TrainingRow(Base):
+    """A training under way, sealed: `opened` never changes, `progress` with every step; `version` counts the steps.
+
+    The row lasts from the opening of the job to its release, or until it is unusable or given up.
+    """
+
+    __tablename__ = "training"
+
+    job: Mapped[str] = mapped_column(ForeignKey(JobRow.id), primary_key=True)
+    opened: Mapped[bytes] = mapped_column(LargeBinary)
+    progress: Mapped[bytes] = mapped_column(LargeBinary)
+    version: Mapped[int]
+    touched_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class TrainingColumnRow(Base):
+    """One of the node's columns of a training under way, in the cohort's order, sealed."""
+
+    __tablename__ = "training_column"
+
+    job: Mapped[str] = mapped_column(ForeignKey(TrainingRow.job), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class ModelRow(Base):

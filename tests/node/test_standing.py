@@ -23,6 +23,7 @@ from models.parties import Directory, Institution, InstitutionKind, Person, Role
 from models.problems import CohortRefused, Conflict, NotApproved, PeerUnavailable, ReleaseRefused, Suspended
 from models.projects import Project, ProjectApproval, ProjectKind
 from models.scorecard.limits import Limits
+from models.scorecard.node import NodeTraining
 from models.training import OpenJob
 from sharing_node.alignment import Alignment
 from sharing_node.jobs import release as release_module
@@ -92,7 +93,7 @@ class World:
     def job(self) -> str:
         outcome = self.open()
         self.record(outcome)
-        return next(iter(self.trainings._running))
+        return str(outcome.leaves[0].facts["job"])
 
 
 @pytest.fixture
@@ -143,9 +144,7 @@ def test_two_trainings_at_once_do_not_share_one_budget(world: World) -> None:
 
 def test_what_was_measured_holds_only_if_nothing_else_went_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two releases at once would each be measured without the other's bands."""
-    first = world.job()
-    world.record(world.open())
-    second = next(job for job in world.trainings._running if job != first)
+    first, second = world.job(), world.job()
     made = SimpleNamespace(bands=SimpleNamespace(means=(0.0,)), codes=np.zeros(ROWS, np.uint8), leakage=None)
     learner = SimpleNamespace(weights_=np.zeros(2), levels_=[])
     for name, value in {
@@ -157,10 +156,10 @@ def test_what_was_measured_holds_only_if_nothing_else_went_out(world: World, mon
         "NodeCard": lambda **_: MODELLER,
     }.items():
         monkeypatch.setattr(release_module, name, value)
+    monkeypatch.setattr(NodeTraining, "learned", lambda _self: learner)
+    monkeypatch.setattr(NodeTraining, "figures", lambda _self: None)
     outcomes = []
     for job in (first, second):
-        training = cast(Any, world.trainings._running[job].training)
-        training.learned, training.figures = (lambda: learner), (lambda: None)
         with writing(world.engine) as connection:
             state.set_job_state(connection, job, "open", "proven")
         outcomes.append(Releases(world.node, world.trainings).release(world.call(job=job)))
