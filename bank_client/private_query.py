@@ -24,22 +24,31 @@ purpose now; the bank one record a ticket; the office who asks about whom.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bank_client.alignment import Progress, silent
-from bank_client.epoch_cache import EpochCache
+from bank_client.epoch_cache import Epoch, EpochCache
 from bank_client.questions import Question, Questions
 from bank_client.session import Bank
 from models.consents import Purpose
 from models.logged import LeafRef
 from models.problems import Conflict, Damaged, NotFound, Problem
 from models.training import Receipt
+from models.wire import Signed
 
 OFFICER_SECONDS = 9 * 60
 BULK_SECONDS = 2 * 3600
 TICKETS_A_REQUEST = 1_000
+STEPS = ("ticket", "evaluation", "retrieval", "receipt")
+
+Step = Callable[[str], None]
+"""Told which of `STEPS` begins."""
+
+
+def _unseen(_step: str) -> None:
+    """Nobody looks on."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,17 @@ class CheckResult:
     leaf: LeafRef | None = field(default=None, repr=False)
     receipt: Receipt | None = field(default=None, repr=False)
     ticket: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedQuestion:
+    """A question that nobody has been asked yet: a second person may sign its context before it is asked, within minutes.
+
+    Once asked, `question.ticket` is the ticket it spent, whatever came of it.
+    """
+
+    epoch: Epoch = field(repr=False)
+    question: Question
 
 
 class PrivateQuery(Questions):
@@ -88,24 +108,53 @@ class PrivateQuery(Questions):
             Problem: office or node refused it; a leaf stands for the refusal.
             Damaged: something did not match what was signed; reported to the office. Do not ask again by yourself.
         """
-        with self._bank.phase("check"), ThreadPoolExecutor(1) as aside:
+        return self.ask_prepared(self.prepare(subject, purpose), wait_receipt=wait_receipt)
+
+    def prepare(self, subject: object, purpose: str = Purpose.LOAN_APPROVAL) -> PreparedQuestion:
+        """The first half of `ask`: epoch, blind and context, which ends in some minutes. Nothing of it leaves the bank.
+
+        Raises:
+            Problem: the node serves no such table.
+            Damaged: something of the epoch does not match what was signed; reported to the office.
+        """
+        with self._bank.phase("check"):
             canonical = self._bank.canonical(subject)
             epoch = self._epochs.current()
-            prepared = aside.submit(epoch.retrieval.client.prepare, 1, epoch.retrieval.hint)
-            [question] = questions = self.blind(epoch, [canonical], purpose, OFFICER_SECONDS)
+            [question] = self.blind(epoch, [canonical], purpose, OFFICER_SECONDS)
+            return PreparedQuestion(epoch, question)
+
+    def ask_prepared(
+        self,
+        prepared: PreparedQuestion,
+        *,
+        approval: Signed | None = None,
+        step: Step = _unseen,
+        wait_receipt: bool = True,
+    ) -> CheckResult:
+        """The second half of `ask`, once. `approval` is an approver's `TicketApproval` of this question; raises as `ask`."""
+        with self._bank.phase("check"), ThreadPoolExecutor(1) as aside:
+            epoch, question = prepared.epoch, prepared.question
+            question.approval = approval
+            retrieval = epoch.retrieval
+            ready = aside.submit(retrieval.client.prepare, 1, retrieval.hint)
+            questions = [question]
+            step("ticket")
             self.take_tickets(questions)
             self._raise_refusal(question)
+            step("evaluation")
             self.evaluate(epoch, questions)
             self._raise_refusal(question)
             assert question.leaf is not None
             if question.on_its_way:
+                step("retrieval")
                 try:
-                    self.fetch(epoch, questions, prepared.result())
+                    self.fetch(epoch, questions, ready.result())
                 except NotFound:
                     raise Conflict(
                         "the table's epoch was closed between the ticket and the answer, which is lost",
                         advice="Ask again: it is a new question under the present epoch, and counts as one.",
                     ) from None
+            step("receipt")
             receipt = self._receipt(question.leaf, wait_receipt)
             self.settle(epoch, questions)
             if (damaged := self.report(epoch, questions)) is not None:

@@ -60,6 +60,7 @@ class Question:
     subject: str
     context: TicketContext
     blinded: Blinded
+    approval: Signed | None = None
     ticket: Signed | None = None
     refused: Problem | None = None
     leaf: LeafRef | None = None
@@ -144,8 +145,8 @@ class Questions:
 
     def _ticket_request(self, question: Question) -> TicketRequest:
         subject, blinded = question.subject, question.blinded
-        approval = None
-        if self._approver is not None:
+        approval = question.approval
+        if approval is None and self._approver is not None:
             signer = self._approver.config.person
             approval = self._approver.sign(TicketApproval(subject=subject, context=question.context.digest(), approver=signer))
         return TicketRequest(

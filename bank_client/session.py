@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.verifier.errors import LogError, SignatureError
 from audit.verifier.merkle import leaf_hash
@@ -120,11 +120,16 @@ class Peer:
 
 
 class Bank:
-    """A person of a bank, connected to node and office. Use it as a context manager, or call `close`."""
+    """A person of a bank, connected to node and office. Use it as a context manager, or call `close`.
 
-    def __init__(self, config: BankConfig | str | Path) -> None:
+    Args:
+        config: settings, or the file that holds them.
+        key: the person's signing key where it is not kept in the clear; by default the settings' key file.
+    """
+
+    def __init__(self, config: BankConfig | str | Path, key: Ed25519PrivateKey | None = None) -> None:
         self.config = config if isinstance(config, BankConfig) else BankConfig.load(config)
-        self._key = self.config.load_key()
+        self._key = key or self.config.load_key()
         self.office = self._peer("office", self.config.office.url)
         self.node = self._peer("node", self.config.node.url)
         self.phases: dict[str, Phase] = {}
