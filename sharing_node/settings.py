@@ -38,6 +38,12 @@ class NodeSettings(ServiceSettings):
     """Whether subjects are keyed by national codes or, for data sets without them, by opaque ids."""
     epoch_hours: Annotated[int, Field(ge=1, le=24)] = 24
     """How long an epoch's table is served; at most 24."""
+    checks_per_epoch: Annotated[int, Field(ge=1, le=50_000)] = 50_000
+    """Evaluations a bank may have for one epoch of a table."""
+    column_passes: Annotated[int, Field(ge=1, le=16)] = 1
+    """Passes over a matrix that a process makes at once; each uses all cores."""
+    column_requests: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Requests for columns that wait in one process."""
     cohort_minimum: Annotated[int, Field(ge=1000)] = 1000
     """Fewest rows of a cohort."""
     column_r_squared: Annotated[float, Field(gt=0, le=0.70)] = 0.70

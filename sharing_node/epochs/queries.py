@@ -1,31 +1,37 @@
 """Spending tickets and answering column queries.
 
-Tickets are checked one by one; in a batch a bad one is refused without the others. An element that was evaluated is
-remembered under its bytes alone, so that no key ever evaluates it again.
+Tickets are checked one by one; in a batch a bad one is refused without the others. All of one request are for one epoch, the
+present one or an earlier one that still answers, and are evaluated under its key. An element that was evaluated is remembered
+under its bytes alone, so that no key ever evaluates it again; that, and the bank's count for the epoch, are part of the
+transaction that queues the leaf.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
-from crypto import pir
 from crypto.errors import InvalidElement
 from crypto.group import decode_element
 from crypto.voprf import VoprfServer
-from models import wire
-from models.problems import BadElement, BadMessage, BadSignature, BadTicket, Problem, Suspended
-from models.tables import ColumnAnswers, Manifest, QueryColumns
+from models.problems import BadElement, BadMessage, BadSignature, BadTicket, NotFound, Problem, Suspended
+from models.tables import ColumnAnswers, QueryColumns
 from models.tickets import EvaluateTickets, Evaluation, Evaluations, Ticket
 from models.wire import Signed, pack, unpack
+from sharing_node.epochs.combiner import ColumnCombiner
 from sharing_node.epochs.store import EpochStore, epoch_key
+from sharing_node.keys import MissingKey
 from sharing_node.node import Node
 from sharing_node.state import repository as state
 
 MOST_TICKETS = 10_000
 MOST_QUERIES = 4_096
+BRIEF_TICKETS = 64
+"""Requests with no more tickets than this share a transaction with others."""
 
 
 class Queries:
@@ -34,27 +40,27 @@ class Queries:
     def __init__(self, node: Node, store: EpochStore) -> None:
         self._node = node
         self._store = store
+        self._combiner = ColumnCombiner(passes=node.settings.column_passes, requests=node.settings.column_requests)
 
     def evaluate(self, call: Call) -> Outcome:
         """POST /tables/{table}/evaluate: k·B with a DLEQ proof for each good ticket, each with its own leaf."""
         body: EvaluateTickets = call.body
         if not 1 <= len(body.tickets) <= MOST_TICKETS:
             raise BadMessage(f"between 1 and {MOST_TICKETS} tickets are taken at once")
+        table = call.path["table"]
+        opened = [self._open(call, ticket) for ticket in body.tickets]
+        epoch = next((item.context.epoch for item in opened if isinstance(item, Ticket) and item.context.table == table), -1)
         with call.engine.connect() as connection:
-            current = state.current_epoch(connection, call.path["table"], call.now)
-            manifest = wire.decode(current.manifest.payload, Manifest)
-            checked = [self._check(call, manifest, ticket) for ticket in body.tickets]
-            seen = state.spent_among(connection, [t.element for t in checked if isinstance(t, Ticket)])
-        verdicts: list[Ticket | Problem] = []
-        for item in checked:
-            spent = isinstance(item, Ticket) and item.element in seen
-            verdicts.append(BadTicket("this ticket was spent before") if spent else item)
-            if isinstance(item, Ticket):
-                seen.add(item.element)
-        good = [item for item in verdicts if isinstance(item, Ticket)]
+            answers = state.epoch_answers(connection, table, epoch, call.now)
+            if not answers and not state.table_exists(connection, table):
+                raise NotFound("no such table")
+            checked = [self._check(item, table, epoch, answers) for item in opened]
+            seen = state.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
+        verdicts = list(_once_each(checked, seen))
+        good = [item.element for item in verdicts if isinstance(item, Ticket)]
         if not good and len(verdicts) == 1 and isinstance(verdicts[0], Problem):
             raise verdicts[0]
-        evaluations = iter(self._server(manifest).blind_evaluate_many([ticket.element for ticket in good]))
+        evaluations = iter(self._server(table, epoch).blind_evaluate_many(good) if good else ())
         results, leaves = [], []
         for item, signed in zip(verdicts, body.tickets, strict=True):
             if isinstance(item, Ticket):
@@ -62,33 +68,35 @@ class Queries:
                 results.append(Evaluation(evaluated=evaluation.element, proof=evaluation.proof))
             else:
                 results.append(Evaluation(problem=item.slug(), detail=item.detail))
-            leaves.append(self._leaf(manifest, item, signed))
+            leaves.append(_leaf(table, epoch, item, signed))
 
         def record(connection: Connection) -> None:
-            state.spend_elements(connection, manifest.table, [ticket.element for ticket in good], call.now)
+            state.spend_elements(connection, table, good, call.now)
+            allowed = self._node.settings.checks_per_epoch
+            state.spend_checks(connection, call.institution.id, table, epoch, amount=len(good), allowed=allowed)
 
-        return Outcome(Evaluations(results=tuple(results)), leaves, record)
+        return Outcome(Evaluations(results=tuple(results)), leaves, record, brief=len(good) <= BRIEF_TICKETS)
 
     def columns(self, call: Call) -> ColumnAnswers:
         """POST /tables/{table}/columns: D·query for each query of an open epoch."""
         body: QueryColumns = call.body
+        table = call.path["table"]
         with call.engine.connect() as connection:
-            signed = state.epoch_manifest(connection, call.path["table"], body.epoch, call.now)
-        manifest = wire.decode(signed.payload, Manifest)
+            if not state.epoch_answers(connection, table, body.epoch, call.now):
+                raise NotFound("this table has no such epoch, or it is closed")
         if not 1 <= body.count <= MOST_QUERIES:
             raise BadMessage(f"between 1 and {MOST_QUERIES} queries are taken at once")
-        queries = unpack(body.queries, "<u4", (body.count, manifest.columns), "queries")
-        answers = pir.answer_many(self._store.matrix(manifest.table, manifest.epoch), queries.astype(np.uint32, copy=False))
-        return ColumnAnswers(answers=pack(answers))
+        matrix = self._store.matrix(table, body.epoch)
+        queries = unpack(body.queries, "<u4", (body.count, matrix.shape[1]), "queries")
+        return ColumnAnswers(answers=pack(self._combiner.answer(matrix, queries.astype(np.uint32, copy=False))))
 
-    def _check(self, call: Call, manifest: Manifest, signed: Signed) -> Ticket | Problem:
+    def _open(self, call: Call, signed: Signed) -> Ticket | Problem:
+        """What a ticket says, if it is the office's word to this officer and stands now."""
         try:
             ticket = self._node.office.statement(signed, Ticket)
             context = ticket.context
             if context.bank != call.institution.id or context.officer != call.person.id:
                 raise BadTicket("this ticket was given to another bank or person")
-            if (context.table, context.epoch) != (manifest.table, manifest.epoch):
-                raise BadTicket("this ticket is for another table or epoch")
             if context.expires <= call.now:
                 raise BadTicket("this ticket has expired")
             if self._node.office.project_suspended(context.project):
@@ -100,12 +108,37 @@ class Queries:
             return BadElement(str(error))
         return ticket
 
-    def _server(self, manifest: Manifest) -> VoprfServer:
-        # Read anew each time: a key that was destroyed with its epoch must not live on in some worker's memory.
-        return self._node.keys.oprf(epoch_key(manifest.table, manifest.epoch))
-
-    def _leaf(self, manifest: Manifest, item: Ticket | Problem, signed: Signed) -> LeafDraft:
-        facts: dict[str, str | int | bool] = {"table": manifest.table, "epoch": manifest.epoch, "ticket": signed.digest()}
+    @staticmethod
+    def _check(item: Ticket | Problem, table: str, epoch: int, answers: bool) -> Ticket | Problem:
+        """Whether a good ticket is for this request: all of one request's tickets are for one epoch, which still answers."""
         if isinstance(item, Ticket):
-            return LeafDraft("check.evaluate", {**facts, "purpose": item.context.purpose, "project": item.context.project})
-        return LeafDraft("check.evaluate", facts, {"detail": item.detail}, outcome="refused", problem=item.slug())
+            if (item.context.table, item.context.epoch) != (table, epoch):
+                return BadTicket("this ticket is for another table or epoch than the first one of the request")
+            if not answers:
+                return BadTicket("this ticket is for another table or epoch than are open; ask for one of the present epoch")
+        return item
+
+    def _server(self, table: str, epoch: int) -> VoprfServer:
+        # Read anew each time: a key that was destroyed with its epoch must not live on in some worker's memory.
+        try:
+            return self._node.keys.oprf(epoch_key(table, epoch))
+        except MissingKey:
+            raise BadTicket("the epoch of this ticket has just been closed; ask for a ticket of the present one") from None
+
+
+def _once_each(checked: Sequence[Ticket | Problem], seen: set[bytes]) -> Iterator[Ticket | Problem]:
+    """Only the first of several tickets for one element is good, and none for an element that was seen before."""
+    for item in checked:
+        if isinstance(item, Ticket) and item.element in seen:
+            yield BadTicket("this ticket was spent before")
+        else:
+            if isinstance(item, Ticket):
+                seen.add(item.element)
+            yield item
+
+
+def _leaf(table: str, epoch: int, item: Ticket | Problem, signed: Signed) -> LeafDraft:
+    facts: dict[str, str | int | bool] = {"table": table, "epoch": epoch, "ticket": signed.digest()}
+    if isinstance(item, Ticket):
+        return LeafDraft("check.evaluate", {**facts, "purpose": item.context.purpose, "project": item.context.project})
+    return LeafDraft("check.evaluate", facts, {"detail": item.detail}, outcome="refused", problem=item.slug())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -108,17 +109,28 @@ def trainings_used(connection: Connection, project_id: str) -> int:
 
 def spend(connection: Connection, bank: str, kind: str, *, year: int, amount: int, allowed: int) -> None:
     """Add to a bank's yearly budget; raises `OverBudget` beyond `allowed`, changing nothing."""
-    upsert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(BudgetRow)
-    connection.execute(
-        upsert.values(bank=bank, kind=kind, year=year, used=amount).on_conflict_do_update(
-            index_elements=["bank", "kind", "year"], set_={"used": BudgetRow.used + amount}
-        )
-    )
-    used = connection.scalar(
-        select(BudgetRow.used).where(BudgetRow.bank == bank, BudgetRow.kind == kind, BudgetRow.year == year)
-    )
-    if used is None or used > allowed:
+    used = _add_to_budget(connection, bank, kind, year, amount)
+    if used > allowed:
         raise OverBudget(f"this would make {used} {kind} this year where {allowed} are allowed")
+
+
+def _add_to_budget(connection: Connection, bank: str, kind: str, period: int, amount: int) -> int:
+    """What is used of a budget after adding to it; the row stays locked until the transaction ends."""
+    insert_or_add = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(BudgetRow)
+    return connection.execute(
+        insert_or_add.values(bank=bank, kind=kind, year=period, used=amount)
+        .on_conflict_do_update(index_elements=["bank", "kind", "year"], set_={"used": BudgetRow.used + amount})
+        .returning(BudgetRow.used)
+    ).scalar_one()
+
+
+def spend_checks(connection: Connection, bank: str, table_id: str, epoch: int, *, amount: int, allowed: int) -> None:
+    """Add to what a bank has asked of an epoch; raises `OverBudget` beyond `allowed`, changing nothing."""
+    if amount:
+        kind = f"checks-{hashlib.sha256(table_id.encode()).hexdigest()[:16]}"
+        used = _add_to_budget(connection, bank, kind, epoch, amount)
+        if used > allowed:
+            raise OverBudget(f"this would make {used} evaluations in this epoch where {allowed} are allowed")
 
 
 # ---------------------------------------------------------------- cohorts
@@ -267,6 +279,11 @@ def table(connection: Connection, table_id: str) -> StoredTable:
     return StoredTable(row.id, row.kind, tuple(row.fields.split("\n")), row.model, row.project)
 
 
+def table_exists(connection: Connection, table_id: str) -> bool:
+    """Whether there is a table of this id."""
+    return connection.scalar(select(TableRow.id).where(TableRow.id == table_id)) is not None
+
+
 def add_epoch(connection: Connection, table_id: str, epoch: int, manifest: Signed, expires_at: int) -> None:
     """Store a built epoch, not yet open."""
     connection.execute(
@@ -286,6 +303,12 @@ def epoch_manifest(connection: Connection, table_id: str, epoch: int, now: int) 
     if found is None:
         raise NotFound("this table has no such epoch, or it is closed")
     return wire.decode(found, Signed)
+
+
+def epoch_answers(connection: Connection, table_id: str, epoch: int, now: int) -> bool:
+    """Whether an epoch's tickets are evaluated and its columns answered: it is open and has not expired."""
+    open_now = (EpochRow.table == table_id, EpochRow.epoch == epoch, EpochRow.state == "open", EpochRow.expires_at > now)
+    return connection.scalar(select(EpochRow.epoch).where(*open_now)) is not None
 
 
 def open_epoch(connection: Connection, table_id: str, epoch: int, seal: Signed) -> None:

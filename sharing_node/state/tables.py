@@ -155,7 +155,8 @@ class SpentRow(Base):
 
 
 class BudgetRow(Base):
-    """How much of a yearly budget is used, by bank and kind (``evaluations``)."""
+    """How much of a budget is used: of a year's, by bank and kind (``evaluations``), or of an epoch's, where `kind` stands for
+    the table and `year` is the epoch's number."""
 
     __tablename__ = "budget"
 
