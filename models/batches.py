@@ -20,9 +20,10 @@ from models.wire import Message, Signed, encode, replace
 
 
 class Batch(Message):
-    """What a loan officer files. `subjects` are canonical ids, sorted and distinct; times are POSIX seconds, `valid_to` exclusive.
+    """What a loan officer files. `subjects` are canonical ids, sorted and distinct.
 
-    `id` is made of lower-case letters, digits, dots and hyphens (1 to 64); it stands in leaves, so it names no person.
+    Times are POSIX seconds, `valid_to` exclusive. `id` has 1 to 64 lower-case letters, digits, dots and hyphens; it stands in
+    leaves, so it names no person.
     """
 
     id: str

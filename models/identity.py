@@ -102,6 +102,12 @@ def kind_of(canonical: str) -> Kind:
     return cast(Kind, kind)
 
 
+def region_of(canonical: str) -> str:
+    """The six digits of the region whose office gave the code out; empty for an opaque identity, which does not say."""
+    kind, _, value = canonical.partition(":")
+    return {"citizen": value[:6], "organisation": value[2:8]}.get(kind, "")
+
+
 def _citizen(number: str) -> str:
     if not _CITIZEN.fullmatch(number):
         raise IdentityError("a citizen number has 17 digits and a check character (a digit or X)")

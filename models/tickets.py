@@ -122,9 +122,10 @@ class AccessQuery(Message):
 class Access(Message):
     """One question about a subject as the office knows it; `index` is its leaf in the office's log.
 
-    `outcome` is ``granted``, ``looked`` (at the standing of the consents) or the problem that refused it. `batch` is the
-    approved batch that it belongs to, `report` what the bank says that became of it (`models.reports.CheckOutcome`), and
-    `overdue` whether that has been awaited for too long.
+    `outcome` is ``granted``, ``looked`` or ``looked-in-vain`` (at the standing of the consents; some were missing), or the
+    problem that refused it. `batch` is the approved batch that it belongs to, `ticket` the digest of what was granted,
+    `report` what the bank says that became of it (`models.reports.CheckOutcome`), and `overdue` whether that has been
+    awaited for too long.
     """
 
     at: int

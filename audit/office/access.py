@@ -24,11 +24,11 @@ class Oversight:
         self._office = office
 
     def accesses(self, call: Call) -> Outcome:
-        """POST /accesses: all questions about one subject; this one is logged as well."""
+        """POST /accesses: all questions about one subject, with their batches and reports; this one is logged as well."""
         query: AccessQuery = call.body
         subject = canonical(query.subject, "the subject")
         with call.engine.connect() as connection:
-            found = questions.of_subject(connection, subject)
+            found = questions.of_subject(connection, subject, call.now - self._office.settings.report_days * 86400)
         return Outcome(Accesses(accesses=found), [LeafDraft("access.list", {}, {"subject": subject})])
 
     def report(self, call: Call) -> Outcome:

@@ -16,15 +16,18 @@ from audit.log.http import log_router, witness_router
 from audit.office import tables
 from audit.office.access import Oversight
 from audit.office.alignments import Alignments
+from audit.office.batches import Batches
 from audit.office.consents import Consents
 from audit.office.directory import OfficeDirectory
 from audit.office.keys import OfficeKeys
+from audit.office.looks import Looks
 from audit.office.manifests import Manifests
 from audit.office.migrate import check_schema
 from audit.office.models_register import ModelRegister
 from audit.office.office import Office
 from audit.office.projects import Projects
 from audit.office.replays import Replays
+from audit.office.reports import Reports
 from audit.office.settings import OfficeSettings
 from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
@@ -34,12 +37,14 @@ from audit.service.serving import begin_worker, poll_seconds
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.alignment import FileAlignment
-from models.consents import FileConsents, FileObjections, FileRepairs, RevokeConsent
+from models.batches import Batch
+from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
 from models.tables import Evidence, RegisterModel, SubmitManifest
 from models.tickets import AccessQuery, RequestTickets
 from models.training import FileInputs, Replay
+from models.wire import Signed
 
 MIB = 1 << 20
 CLERK, AUDITOR, NODE = {Role.CLERK}, {Role.CLERK, Role.AUDITOR}, {Role.NODE}
@@ -149,6 +154,12 @@ def _banks(gate: Gate, office: Office) -> None:
     post("POST", "/models", action="model.register", roles=MODELLER, takes=RegisterModel, limit=4 * MIB)(models.register)
     post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=Decision)(models.decide)
     gate.unlogged("GET", "/models/{id}", roles=BANK | CLERK, why=why)(models.status)
+    batches = Batches()
+    post("POST", "/batches", action="batch.file", roles=OFFICER, takes=Batch, limit=4 * MIB)(batches.file)
+    post("POST", "/batches/{id}/decision", action="batch.decide", roles=CLERK, takes=Decision)(batches.decide)
+    gate.unlogged("GET", "/batches/{id}", roles=BANK | CLERK, why=why)(batches.status)
+    post("POST", "/consents/standing", action="consent.look", roles=OFFICER, takes=AskStanding)(Looks(office).look)
+    post("POST", "/reports", action="check.report", roles=OFFICER, takes=Signed)(Reports().file)
     evidence = Oversight(office).report
     post("POST", "/evidence", action="evidence", roles=BANK, takes=Evidence, limit=16 * MIB)(evidence)
 

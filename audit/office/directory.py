@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from audit.office.office import OFFICE, Office
-from audit.office.store import parties, projects
+from audit.office.store import batches, parties, projects
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.logged import Empty
@@ -91,7 +91,7 @@ class OfficeDirectory:
         return Outcome(Empty(), [LeafDraft("enrol.person", facts, opening)], record)
 
     def suspend(self, call: Call) -> Outcome:
-        """POST /suspensions: a clerk suspends or reinstates a person, an institution or a project, at once."""
+        """POST /suspensions: a clerk suspends or reinstates a person, an institution, a project or a batch, at once."""
         target: Target = call.body
         if target.id in {OFFICE, call.person.id}:
             raise Unusable("the office itself and whoever asks cannot be suspended: nobody could reinstate them")
@@ -99,6 +99,7 @@ class OfficeDirectory:
             "person": lambda connection: parties.suspend_person(connection, target.id, target.suspended),
             "institution": lambda connection: parties.suspend_institution(connection, target.id, target.suspended),
             "project": lambda connection: projects.suspend_project(connection, target.id, target.suspended),
+            "batch": lambda connection: batches.suspend(connection, target.id, target.suspended),
         }
         if target.kind not in suspend:
             raise BadMessage(f"the kind is one of {', '.join(sorted(suspend))}")

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from audit.office.approvals import second_approval
 from audit.office.office import Office
 from audit.office.projects import field_sets
-from audit.office.store import manifests, parties, projects
+from audit.office.store import manifests, projects
 from audit.office.store.projects import APPROVED
 from audit.service.outcome import Call
 from models.consents import Purpose
 from models.parties import Role
-from models.problems import BadSignature, BadTicket, NotApproved, OwnRequest, Problem, Suspended
+from models.problems import BadTicket, NotApproved, Problem, Suspended
 from models.projects import Project, ProjectKind
 from models.tables import Manifest
 from models.tickets import TicketApproval, TicketContext, TicketRequest
-from models.wire import open_signed
 
 SCORE = "score"
 SCORE_PURPOSES = frozenset({Purpose.LOAN_APPROVAL, Purpose.POST_LOAN})
@@ -28,18 +28,19 @@ NONCE_BYTES = 16
 class Permission:
     """A context that passed: what the subject's consents must cover, and the checks its project has left."""
 
-    project: str
     field_sets: tuple[str, ...]
+    checks: int
     checks_left: int
 
 
 class Permissions:
-    """Judges contexts for one call; equal ones once."""
+    """Judges contexts for one call; equal ones once. `in_batch`: the questions are those of an approved batch."""
 
-    def __init__(self, office: Office, connection: Connection, call: Call) -> None:
+    def __init__(self, office: Office, connection: Connection, call: Call, *, in_batch: bool) -> None:
         self._office = office
         self._connection = connection
         self._call = call
+        self._in_batch = in_batch
         self._known: dict[tuple[str, str, str, int], Permission | Problem] = {}
 
     def check(self, request: TicketRequest) -> Permission:
@@ -55,7 +56,8 @@ class Permissions:
         judged = self._known[key]
         if isinstance(judged, Problem):
             raise judged
-        if self._call.institution.second_approval:
+        # The second approval of a batch is that of each of its questions.
+        if self._call.institution.second_approval and not self._in_batch:
             self._check_approval(request)
         return judged
 
@@ -64,10 +66,12 @@ class Permissions:
         call, settings = self._call, self._office.settings
         if (context.bank, context.officer) != (call.institution.id, call.person.id):
             raise BadTicket("the context names another bank or officer than the one who asks")
-        bulk = call.person.role is Role.MODELLER
+        bulk = call.person.role is Role.MODELLER or self._in_batch
         longest = settings.bulk_hours * 3600 if bulk else settings.ticket_minutes * 60
         if not call.now < context.expires <= call.now + longest:
-            raise BadTicket(f"a ticket of the role {call.person.role} ends within {longest} seconds from now, and not before")
+            raise BadTicket(
+                f"this ticket of the role {call.person.role} ends within {longest} seconds from now, and not before"
+            )
         if len(context.nonce) != NONCE_BYTES:
             raise BadTicket(f"the context's nonce has {NONCE_BYTES} bytes")
 
@@ -89,9 +93,9 @@ class Permissions:
         if self._call.now >= sealed.manifest.expires_at:
             raise BadTicket("this epoch of the table is over; ask the node for the present one")
         sets = self._readable(project, sealed.manifest)
-        if context.purpose not in self._purposes(project, sealed.manifest):
+        if context.purpose not in purposes(project, scores=bool(sealed.manifest.model)):
             raise NotApproved("this project is not approved for this purpose")
-        return Permission(project.id, sets, stored.checks_left)
+        return Permission(sets, project.checks, stored.checks_left)
 
     def _readable(self, project: Project, manifest: Manifest) -> tuple[str, ...]:
         """The field sets that a query consent must cover; raises `NotApproved` for a table that is not the project's."""
@@ -106,27 +110,15 @@ class Permissions:
             raise NotApproved(f"this model is {model.state}, not approved")
         return (SCORE,)
 
-    @staticmethod
-    def _purposes(project: Project, manifest: Manifest) -> set[str]:
-        # A modelling project's purpose is the training; whoever approved its model approved that it scores applicants.
-        trained = bool(manifest.model) and project.purpose == Purpose.MODELLING
-        return {project.purpose, *SCORE_PURPOSES} if trained else {project.purpose}
-
     def _check_approval(self, request: TicketRequest) -> None:
         """(4) A second person of the bank has signed this subject and this context."""
-        signed = request.approval
-        if signed is None:
-            raise NotApproved("this bank requires a second approval for every question; have an approver sign it")
-        approver = parties.get_person(self._connection, signed.signer)
-        if approver is None or approver.institution != self._call.institution.id or approver.role is not Role.APPROVER:
-            raise NotApproved("the second approval is not by an approver of this bank")
-        if approver.suspended:
-            raise Suspended("the approver is suspended by the credit office")
-        if approver.id == self._call.person.id:
-            raise OwnRequest()
-        try:
-            approval = open_signed(signed, TicketApproval, approver.id, approver.public_key())
-        except BadSignature as error:
-            raise NotApproved(f"the second approval cannot be believed: {error.detail}") from None
+        approval = second_approval(self._connection, self._call, request.approval, TicketApproval, "question")
         if (approval.subject, approval.context) != (request.subject, request.context.digest()):
             raise NotApproved("the second approval is for another subject or context")
+
+
+def purposes(project: Project, *, scores: bool) -> set[str]:
+    """What a project's tables may be asked for; `scores` where they are those of its model."""
+    # A modelling project's purpose is the training; whoever approved its model approved that it scores applicants.
+    trained = scores and project.purpose == Purpose.MODELLING
+    return {project.purpose, *SCORE_PURPOSES} if trained else {project.purpose}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -49,6 +52,48 @@ class OfficeSettings(ServiceSettings):
     label_vectors: Annotated[int, Field(ge=1, le=5)] = 5
     """Different label vectors on one cohort within a year."""
 
+    officer_checks: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    """Tickets of single questions that one loan officer is given in a day."""
+    bank_checks: Annotated[int, Field(ge=1, le=100_000_000)] = 200_000
+    """Tickets of all kinds that one bank is given in a day."""
+    epoch_checks: Annotated[int, Field(ge=1, le=100_000_000)] = 500_000
+    """Tickets of all kinds that are given for one epoch of one table."""
+    time_zone: str = "Asia/Shanghai"
+    """Where a day of these budgets begins, and what the open hours are told in."""
+    open_hours: str = "07:00-21:00"
+    """When loan officers work; single questions at other times raise an alarm."""
+    burst_checks: Annotated[int, Field(ge=1)] = 30
+    """Single questions of one officer within ten minutes that raise no alarm yet."""
+    walk_subjects: Annotated[int, Field(ge=1)] = 60
+    """Distinct subjects of one region that an officer asks about within 24 hours, outside of a batch, without an alarm."""
+    refused_questions: Annotated[int, Field(ge=1)] = 30
+    """Refused questions of one officer in a day that raise no alarm yet."""
+    unconsented_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Share of subjects without consent among a person's bulk questions of a day that raises no alarm yet."""
+    unconsented_from: Annotated[int, Field(ge=1)] = 100
+    """Bulk questions of a day from which that share is judged."""
+    notice_days: Annotated[int, Field(ge=0, le=366)] = 30
+    """Days before its end from which a consent is said to end soon."""
+    report_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """Days after which a granted check without a report is shown as overdue."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("the time zone is a name of the IANA database, such as Asia/Shanghai") from None
+        return name
+
+    @field_validator("open_hours")
+    @classmethod
+    def _is_period_of_a_day(cls, hours: str) -> str:
+        parts = re.fullmatch(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", hours)
+        if parts is None or not _minutes(hours[:5]) < _minutes(hours[6:]) <= 24 * 60:
+            raise ValueError("the open hours are two times of one day, the earlier one first, such as 07:00-21:00")
+        return hours
+
     @field_validator("node_log", "node_witness")
     @classmethod
     def _is_verifier_key(cls, vkey: str, info: ValidationInfo) -> str:
@@ -80,6 +125,16 @@ class OfficeSettings(ServiceSettings):
         """The catalogue that projects are filed under."""
         return Catalogue.from_csv(Path(self.catalogue), identity=self.identity) if self.catalogue else default_catalogue()
 
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The time zone of days and hours."""
+        return ZoneInfo(self.time_zone)
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether loan officers work at this local time."""
+        opens, closes = (_minutes(time) for time in self.open_hours.split("-"))
+        return opens <= moment.hour * 60 + moment.minute < closes
+
     @property
     def node_log_key(self) -> VerifierKey | None:
         """The key that verifies the node's log."""
@@ -89,3 +144,7 @@ class OfficeSettings(ServiceSettings):
     def node_witness_key(self) -> VerifierKey | None:
         """The key that verifies the node's cosignatures."""
         return VerifierKey.parse(self.node_witness) if self.node_witness else None
+
+
+def _minutes(time: str) -> int:
+    return int(time[:2]) * 60 + int(time[3:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
@@ -27,15 +27,26 @@ class DoubleConsent:
 
     def find(self, subject: str, purpose: str, field_sets: tuple[str, ...], until: int) -> tuple[Consent, Consent]:
         """The collection consent and the second one that cover this until `until`; raises `NoConsent`."""
-        collected = {name for name in field_sets if name != SCORE}
-        collection = next((c for c in self._collection.get(subject, ()) if self._collects(c, collected, until)), None)
+        collection = next((c for c in self.to_collect(subject, field_sets) if until <= c.valid_to), None)
         if collection is None:
             raise NoConsent("no collection consent of this subject stands for these fields")
-        for use in self._use.get(subject, ()):
-            if use.covers(self._bank, purpose, field_sets, self._now) and until <= use.valid_to:
-                return collection, use
-        raise NoConsent(f"no {self._kind} consent of this subject names this bank, this purpose and these fields until then")
+        use = next((c for c in self.to_use(subject, purpose, field_sets) if until <= c.valid_to), None)
+        if use is None:
+            raise NoConsent(
+                f"no {self._kind} consent of this subject names this bank, this purpose and these fields until then"
+            )
+        return collection, use
 
-    def _collects(self, consent: Consent, field_sets: set[str], until: int) -> bool:
-        recipient = consent.recipient in self._bureaus or consent.names(self._bank)
-        return recipient and until <= consent.valid_to and (ANY in consent.field_sets or field_sets <= set(consent.field_sets))
+    def to_collect(self, subject: str, field_sets: tuple[str, ...]) -> Iterator[Consent]:
+        """The collection consents that cover these field sets now."""
+        collected = {name for name in field_sets if name != SCORE}
+        for consent in self._collection.get(subject, ()):
+            recipient = consent.recipient in self._bureaus or consent.names(self._bank)
+            if recipient and (ANY in consent.field_sets or collected <= set(consent.field_sets)):
+                yield consent
+
+    def to_use(self, subject: str, purpose: str, field_sets: tuple[str, ...]) -> Iterator[Consent]:
+        """The second consents that cover this bank, purpose and these field sets now."""
+        for consent in self._use.get(subject, ()):
+            if consent.covers(self._bank, purpose, field_sets, self._now):
+                yield consent

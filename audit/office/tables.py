@@ -4,7 +4,9 @@
 directory         ``office_institution``, ``office_person``, ``office_counter`` (the directory's version)
 consents          ``office_consent``, ``office_objection``, ``office_repair`` (what is not to be shown any more)
 work              ``office_project``, ``office_model``, ``office_manifest``, ``office_alignment``
-accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``
+batches           ``office_batch`` (what was filed and decided), ``office_batch_subject`` (about whom; erasable)
+accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``,
+                  ``office_report`` (what became of it), ``office_count`` (what budgets and patterns are held against)
 joint trainings   ``office_round`` and ``office_vector`` (commitments and HMACs, never values), ``office_verdict``
 ================  ================================================================================================
 """
@@ -143,6 +145,59 @@ ticket = Table(
     Column("salt", LargeBinary(32), nullable=False),
     Column("approval", LargeBinary),
     Column("issued_at", BigInteger, nullable=False),
+    # Tickets of the first schema have neither of these.
+    Column("digest", String(64)),
+    Column("batch", Id),
+    Index("ix_office_ticket_digest", "digest", unique=True),
+)
+
+batch = Table(
+    "office_batch",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("bank", Id, ForeignKey("office_institution.id"), nullable=False),
+    Column("officer", Id, nullable=False),
+    Column("project", Id, ForeignKey("office_project.id"), nullable=False),
+    Column("purpose", Word, nullable=False),
+    Column("place", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("approval", LargeBinary),
+    Column("filed_at", BigInteger, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("suspended", Integer, nullable=False),
+)
+
+batch_subject = Table(
+    "office_batch_subject",
+    metadata,
+    Column("batch", Id, primary_key=True),
+    Column("subject", Id, primary_key=True, index=True),
+    Column("asked", Integer, nullable=False),
+)
+
+count = Table(
+    "office_count",
+    metadata,
+    Column("scope", Word, primary_key=True),
+    Column("name", Id, primary_key=True),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+)
+
+report = Table(
+    "office_report",
+    metadata,
+    Column("ticket", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("officer", Id, nullable=False),
+    Column("outcome", Word, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
 )
 
 access = Table(
@@ -157,6 +212,10 @@ access = Table(
     Column("table_name", Id, nullable=False),
     Column("outcome", Word, nullable=False),
     Column("queue_id", BigInteger, nullable=False),
+    Column("region", Word),
+    Column("batch", Id),
+    Column("ticket", String(64)),
+    Index("ix_office_access_officer_at", "officer", "at"),
 )
 
 alignment = Table(
@@ -223,4 +282,9 @@ alarm = Table(
     Column("about", String(200), nullable=False),
     Column("detail", Text, nullable=False),
     Column("evidence", LargeBinary),
+    # What an alarm that may come again is known by: it is counted and not repeated.
+    Column("same", String(64)),
+    Column("count", BigInteger, nullable=False, server_default="1"),
+    Column("last_at", BigInteger),
+    Index("ix_office_alarm_same", "same", unique=True),
 )

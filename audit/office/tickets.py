@@ -5,42 +5,46 @@ A question is checked in this order, and the first fault is named:
 (1) the context is the caller's own: bank, officer, expiry;
 (2) the project is the bank's, approved, in its period, not suspended, and covers the purpose;
 (3) the table's epoch is one that the office sealed, is open, and holds what the project was approved for;
-(4) where the bank requires it, an approver of the bank has signed this subject and context;
-(5) the subject's collection consent and query consent stand (双授权), and the project has checks left;
-(6) the element was never seen, and the sender knows the blind that makes it from *this* subject.
+(4) where the bank requires it, an approver of the bank has signed this subject and context; in an approved batch, whose
+    project, purpose and subjects the question must be of, the approver has signed the batch;
+(5) the subject's collection consent and query consent stand (双授权);
+(6) the element was never seen, the budgets are not used up, and the sender knows the blind that makes it from *this* subject.
 
-Consents, budget and element are looked at once more in the transaction that stores the ticket.
+Batch, budgets, consents and element are looked at once more in the transaction that stores the ticket.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from audit.office import patterns
+from audit.office.batches import OpenBatch
+from audit.office.budgets import Purse
 from audit.office.consents import canonical
 from audit.office.office import Office
 from audit.office.parallel import map_threads
 from audit.office.permissions import Permissions
 from audit.office.standing import DoubleConsent
-from audit.office.store import alarms, consents, projects, questions
-from audit.office.store.questions import Attempt, Issued
+from audit.office.store import consents, questions
+from audit.office.store.questions import GRANTED, Attempt, Issued
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
 from crypto.errors import CryptoError
 from crypto.request_proof import verify_request_proof
 from models.consents import Consent, ConsentKind
+from models.identity import region_of
 from models.parties import Role
 from models.problems import BadElement, BadIdentity, BadMessage, BadTicket, NoConsent, OverBudget, Problem, TooLarge
 from models.tickets import RequestTickets, Ticket, TicketRequest, TicketResult, Tickets
 from models.wire import encode
 
 MOST_REQUESTS = 10_000
-GRANTED = "granted"
+MOST_IN_BATCH = 1_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +58,15 @@ class _Question:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, repr=False)
+class _Given:
+    """What one question comes to: its result, its leaf, and the ticket to be stored where there is one."""
+
+    result: TicketResult
+    leaf: LeafDraft
+    issued: Issued | None = None
+
+
 class TicketOffice:
     """The handler of ticket requests."""
 
@@ -61,59 +74,95 @@ class TicketOffice:
         self._office = office
 
     def request(self, call: Call) -> Outcome:
-        """POST /tickets: one question of an officer, or a modeller's approved batch."""
-        requests = _requests(call)
-        with call.engine.connect() as connection:
-            questions_ = self._judge(connection, call, requests)
-        questions_ = map_threads(_prove, questions_, self._office.settings.proof_threads)
-        if call.person.role is Role.LOAN_OFFICER and questions_[0].problem is not None:
-            raise _refused(call, questions_[0], questions_[0].problem)
-        return self._outcome(call, questions_)
+        """POST /tickets: one question of an officer, many of an officer's approved batch, or many of a modeller."""
+        return _Asking(self._office, call).outcome()
 
-    def _judge(self, connection: Connection, call: Call, requests: Sequence[TicketRequest]) -> list[_Question]:
-        """Steps (1) to (5), and the first half of (6)."""
-        named = [_name(place, request) for place, request in enumerate(requests, 1)]
-        subjects = [question.subject for question in named if question.subject]
-        consented = DoubleConsent(connection, subjects, ConsentKind.QUERY, call.institution, call.now)
-        permissions = Permissions(self._office, connection, call)
-        seen = questions.seen(connection, [request.element for request in requests])
-        spent: Counter[str] = Counter()
-        judged: list[_Question] = []
-        for question in named:
+
+class _Asking:
+    """One request, from the first look to the transaction."""
+
+    def __init__(self, office: Office, call: Call) -> None:
+        self._office = office
+        self._call = call
+        self._single = call.person.role is Role.LOAN_OFFICER and not call.body.batch
+        self._named = [_name(place, request) for place, request in enumerate(_requests(call), 1)]
+        with call.engine.connect() as connection:
+            subjects = [question.subject for question in self._named if question.subject]
+            self._batch = OpenBatch(connection, call, call.body.batch, subjects) if call.body.batch else None
+            self._purse = Purse(office.settings, connection, call, in_batch=self._batch is not None)
+            self._judged = self._judge(connection, subjects)
+
+    def outcome(self) -> Outcome:
+        judged = map_threads(_prove, self._judged, self._office.settings.proof_threads)
+        if self._single and judged[0].problem is not None:
+            raise self._refused(judged[0].problem, judged)
+        given = [self._give(question) for question in judged]
+        issued = [one.issued for one in given if one.issued is not None]
+        granted = [question for question in judged if question.problem is None]
+
+        def record(connection: Connection) -> None:
             try:
-                judged.append(_examine(question, permissions, consented, spent, seen))
+                self._record(connection, issued, granted)
+            except (OverBudget, NoConsent, BadTicket) as problem:
+                raise self._refused(problem, judged) from None
+
+        def attach(connection: Connection, queue_ids: Sequence[int]) -> None:
+            asked = [self._attempt(question, one.issued) for question, one in zip(judged, given, strict=True)]
+            patterns.note(connection, self._office.settings, self._call, list(zip(asked, queue_ids, strict=True)))
+            self._purse.alarm(connection)
+
+        return Outcome(Tickets(results=tuple(one.result for one in given)), [one.leaf for one in given], record, attach=attach)
+
+    def _judge(self, connection: Connection, subjects: Sequence[str]) -> list[_Question]:
+        """Steps (1) to (5), and the first half of (6)."""
+        call = self._call
+        consented = DoubleConsent(connection, subjects, ConsentKind.QUERY, call.institution, call.now)
+        permissions = Permissions(self._office, connection, call, in_batch=self._batch is not None)
+        seen = questions.seen(connection, [question.request.element for question in self._named])
+        judged: list[_Question] = []
+        for question in self._named:
+            try:
+                judged.append(self._examine(question, permissions, consented, seen))
             except Problem as problem:
                 judged.append(_Question(question.request, question.subject, problem=problem))
             seen.add(question.request.element)
         return judged
 
-    def _outcome(self, call: Call, judged: Sequence[_Question]) -> Outcome:
-        results: list[TicketResult] = []
-        leaves: list[LeafDraft] = []
-        issued: list[Issued] = []
-        for question in judged:
-            if question.problem is not None:
-                results.append(TicketResult(problem=question.problem.slug(), detail=question.problem.detail))
-                leaves.append(_refusal_leaf(question, question.problem))
-                continue
-            result, leaf, ticket = self._issue(question, call.now)
-            results.append(result)
-            leaves.append(leaf)
-            issued.append(ticket)
+    def _examine(self, question: _Question, permissions: Permissions, consented: DoubleConsent, seen: set[bytes]) -> _Question:
+        if question.problem is not None:
+            return question
+        request, context = question.request, question.request.context
+        # (1) to (4)
+        permission = permissions.check(request)
+        if self._batch is not None:
+            self._batch.check(question.subject, context)
+        # (5)
+        collection, query = consented.find(question.subject, context.purpose, permission.field_sets, context.expires)
+        # (6) A blind that is used twice would tie two questions together, at the node and here.
+        if request.element in seen:
+            raise BadTicket("this blinded element was seen before; blind the subject afresh for every ticket")
+        if self._batch is not None and not self._batch.take(question.subject):
+            raise self._purse.refuse(self._batch.budget, 0)
+        self._purse.take(context, permission.checks, permission.checks_left)
+        return _Question(request, question.subject, collection, query)
 
-        def record(connection: Connection) -> None:
-            _record(connection, issued, [question for question in judged if question.problem is None])
-            if any(isinstance(question.problem, OverBudget) for question in judged):
-                _alarm(connection, call)
+    def _record(self, connection: Connection, issued: Sequence[Issued], granted: Sequence[_Question]) -> None:
+        """What was judged before, once more where nobody can come between."""
+        if self._batch is not None and not self._batch.spend(connection, [question.subject for question in granted]):
+            raise self._purse.refuse(self._batch.budget, 0)
+        self._purse.spend(connection, [question.request.context for question in granted])
+        relied_on = {consent.id for question in granted for consent in (question.query, question.collection) if consent}
+        if consents.count_unrevoked(connection, relied_on) != len(relied_on):
+            raise NoConsent("a consent was revoked while this was looked at; ask again")
+        if questions.seen(connection, [ticket.element for ticket in issued]):
+            raise BadTicket("a blinded element was seen before; blind the subject afresh for every ticket")
+        questions.add_tickets(connection, issued)
 
-        def attach(connection: Connection, queue_ids: Sequence[int]) -> None:
-            pairs = [(_attempt(call, q), leaf) for q, leaf in zip(judged, queue_ids, strict=True) if q.subject]
-            questions.add_attempts(connection, [attempt for attempt, _ in pairs], [leaf for _, leaf in pairs])
-
-        return Outcome(Tickets(results=tuple(results)), leaves, record, attach=attach)
-
-    def _issue(self, question: _Question, now: int) -> tuple[TicketResult, LeafDraft, Issued]:
+    def _give(self, question: _Question) -> _Given:
         request, query, collection = question.request, question.query, question.collection
+        if question.problem is not None:
+            result = TicketResult(problem=question.problem.slug(), detail=question.problem.detail)
+            return _Given(result, self._refusal_leaf(question, question.problem))
         assert query is not None, "a granted question has both consents"
         assert collection is not None, "a granted question has both consents"
         salt = secrets.token_bytes(32)
@@ -129,19 +178,65 @@ class TicketOffice:
             collection_consent=collection.id,
             salt=salt,
             approval=None if request.approval is None else encode(request.approval),
-            issued_at=now,
+            issued_at=self._call.now,
+            digest=signed.digest(),
+            batch=self._batch_id,
         )
-        facts = {**_facts(request), "ticket": signed.digest(), "consent": commitment.hex()}
+        facts = {**_facts(request), **self._batch_fact(), "ticket": issued.digest, "consent": commitment.hex()}
         opening = {"subject": question.subject, "query_consent": query.id, "collection_consent": collection.id}
-        return TicketResult(ticket=signed), LeafDraft("ticket", facts, opening), issued
+        return _Given(TicketResult(ticket=signed), LeafDraft("ticket", facts, opening), issued)
+
+    @property
+    def _batch_id(self) -> str | None:
+        return None if self._batch is None else self._batch.id
+
+    def _batch_fact(self) -> dict[str, str]:
+        return {} if self._batch is None else {"batch": self._batch.id}
+
+    def _refusal_leaf(self, question: _Question, problem: Problem) -> LeafDraft:
+        opening = {"subject": question.subject, "detail": problem.detail}
+        return LeafDraft("ticket", self._batch_fact(), opening, outcome="refused", problem=problem.slug())
+
+    def _refused(self, problem: Problem, judged: Sequence[_Question]) -> Refused:
+        """The refusal of the whole request; a single question is kept as an attempt."""
+        asked = [self._attempt(replace(question, problem=problem)) for question in judged] if self._single else []
+
+        def attach(connection: Connection, queue_id: int) -> None:
+            if asked:
+                patterns.note(connection, self._office.settings, self._call, [(one, queue_id) for one in asked])
+            self._purse.alarm(connection)
+
+        return Refused(problem, opening={"subject": judged[0].subject} if self._single else {}, attach=attach)
+
+    def _attempt(self, question: _Question, issued: Issued | None = None) -> Attempt:
+        context = question.request.context
+        # Who asked is the one who signed, whatever the refused context says.
+        return Attempt(
+            subject=question.subject,
+            at=self._call.now,
+            bank=self._call.institution.id,
+            officer=self._call.person.id,
+            purpose=context.purpose[:32],
+            table_name=context.table[:128],
+            outcome=question.problem.slug() if question.problem else GRANTED,
+            region=region_of(question.subject),
+            batch=self._batch_id,
+            ticket=None if issued is None else issued.digest,
+        )
 
 
 def _requests(call: Call) -> Sequence[TicketRequest]:
     body: RequestTickets = call.body
-    if call.person.role is Role.LOAN_OFFICER and len(body.requests) != 1:
-        raise BadMessage("an officer asks one question at a time; batches are a modeller's")
-    if not 1 <= len(body.requests) <= MOST_REQUESTS:
-        raise TooLarge(f"1 to {MOST_REQUESTS} tickets are given in one request")
+    if body.batch:
+        most = MOST_IN_BATCH
+    elif call.person.role is not Role.LOAN_OFFICER:
+        most = MOST_REQUESTS
+    elif len(body.requests) != 1:
+        raise BadMessage("an officer asks one question at a time, or many of an approved batch, which the request then names")
+    else:
+        return body.requests
+    if not 1 <= len(body.requests) <= most:
+        raise TooLarge(f"1 to {most} tickets are given in one request")
     return body.requests
 
 
@@ -150,26 +245,6 @@ def _name(place: int, request: TicketRequest) -> _Question:
         return _Question(request, canonical(request.subject, f"request {place}"))
     except BadIdentity as problem:
         return _Question(request, "", problem=problem)
-
-
-def _examine(
-    question: _Question, permissions: Permissions, consented: DoubleConsent, spent: Counter[str], seen: set[bytes]
-) -> _Question:
-    if question.problem is not None:
-        return question
-    request = question.request
-    # (1) to (4)
-    permission = permissions.check(request)
-    # (5)
-    context = request.context
-    collection, query = consented.find(question.subject, context.purpose, permission.field_sets, context.expires)
-    if spent[permission.project] >= permission.checks_left:
-        raise OverBudget("the project has used up its checks")
-    # (6) A blind that is used twice would tie two questions together, at the node and here.
-    if request.element in seen:
-        raise BadTicket("this blinded element was seen before; blind the subject afresh for every ticket")
-    spent[permission.project] += 1
-    return _Question(request, question.subject, collection, query)
 
 
 def _prove(question: _Question) -> _Question:
@@ -184,54 +259,6 @@ def _prove(question: _Question) -> _Question:
     return question
 
 
-def _record(connection: Connection, issued: Sequence[Issued], granted: Sequence[_Question]) -> None:
-    for project, count in Counter(ticket.project for ticket in issued).items():
-        if not projects.spend_checks(connection, project, count):
-            raise OverBudget("the project has used up its checks, or it was suspended while this was looked at")
-    relied_on = {consent.id for question in granted for consent in (question.query, question.collection) if consent}
-    if consents.count_unrevoked(connection, relied_on) != len(relied_on):
-        raise NoConsent("a consent was revoked while this was looked at; ask again")
-    if questions.seen(connection, [ticket.element for ticket in issued]):
-        raise BadTicket("a blinded element was seen before; blind the subject afresh for every ticket")
-    questions.add_tickets(connection, issued)
-
-
-def _refused(call: Call, question: _Question, problem: Problem) -> Refused:
-    def attach(connection: Connection, queue_id: int) -> None:
-        if question.subject:
-            questions.add_attempts(connection, [_attempt(call, question)], [queue_id])
-        if isinstance(problem, OverBudget):
-            _alarm(connection, call)
-
-    return Refused(problem, opening={"subject": question.subject}, attach=attach)
-
-
-def _attempt(call: Call, question: _Question) -> Attempt:
-    context = question.request.context
-    # Who asked is the one who signed, whatever the refused context says.
-    return Attempt(
-        subject=question.subject,
-        at=call.now,
-        bank=call.institution.id,
-        officer=call.person.id,
-        purpose=context.purpose[:32],
-        table_name=context.table[:128],
-        outcome=question.problem.slug() if question.problem else GRANTED,
-    )
-
-
-def _alarm(connection: Connection, call: Call) -> None:
-    detail = "questions beyond a project's budget of checks were refused: look whether subjects are being enumerated"
-    alarms.raise_alarm(
-        connection, at=call.now, kind="budget", institution=call.institution.id, about=call.person.id, detail=detail
-    )
-
-
 def _facts(request: TicketRequest) -> dict[str, str | int | bool]:
     context = request.context
     return {"project": context.project, "purpose": context.purpose, "table": context.table, "epoch": context.epoch}
-
-
-def _refusal_leaf(question: _Question, problem: Problem) -> LeafDraft:
-    opening = {"subject": question.subject, "detail": problem.detail}
-    return LeafDraft("ticket", {}, opening, outcome="refused", problem=problem.slug())

@@ -37,7 +37,7 @@ from models.projects import Decision, Project, ProjectKind, ProjectStatus
 from models.tables import Manifest, SubmitManifest
 from models.tickets import RequestTickets, TicketContext, TicketRequest, Tickets
 from models.wire import Signed
-from sharing_node.epochs import build
+from tests.tables import build, digest
 
 BOB, ALICE = "opaque:bob", "opaque:alice"
 CHECK_FIELDS = ("subject_name", "main_product", "operating_years")
@@ -217,7 +217,7 @@ class World:
     def manifest(self, table: str = "check-1", epoch: int = 1, serve: bool = True, **changes: Any) -> Signed:
         """A table as the node builds it, signed; its bytes are served unless told otherwise."""
         server = VoprfServer(bytes(generate_key_pair()[0]))
-        built = build.build(server, table, epoch, [BOB, ALICE], [b'{"a":1}', b'{"a":2}'])
+        built = build(server, table, epoch, [BOB, ALICE], [b'{"a":1}', b'{"a":2}'])
         if serve:
             self.tables.bytes_of[table, epoch, "matrix"] = built.matrix.tobytes()
             self.tables.bytes_of[table, epoch, "hint"] = built.hint.tobytes()
@@ -240,8 +240,8 @@ class World:
             "boundaries": built.boundaries,
             "public_key": bytes(server.public_key),
             "root": built.root,
-            "matrix_digest": build.digest(built.matrix),
-            "hint_digest": build.digest(built.hint),
+            "matrix_digest": digest(built.matrix),
+            "hint_digest": digest(built.hint),
         }
         return self.by_node(Manifest(**{**fields, **changes}))
 
@@ -295,6 +295,7 @@ def running(folder: Path, database_url: str = "", **settings: Any) -> Iterator[W
     clock, tables, port = Clock(), TableHost(), free_port()
     node_key, node_log = Ed25519PrivateKey.generate(), NoteSigner("node.test/log", Ed25519PrivateKey.generate())
     peer = {"node_url": f"http://127.0.0.1:{tables.port}", "node_log": str(node_log.key)}
+    peer["open_hours"] = "00:00-24:00"  # whenever the tests run
     configured = OfficeSettings(
         data_dir=folder,
         database_url=database_url,

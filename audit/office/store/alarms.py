@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+import hashlib
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.office.tables import alarm
 from models.alarms import Alarm
@@ -18,7 +22,32 @@ def raise_alarm(
     connection.execute(insert(alarm).values(**row, evidence=evidence))
 
 
+def raise_or_count(
+    connection: Connection, *, same: Iterable[object], at: int, kind: str, institution: str, about: str, detail: str
+) -> None:
+    """Store an alarm, or count it on and renew its detail where one stands that is the `same`."""
+    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = {"at": at, "kind": kind, "institution": institution, "about": about[:200], "detail": detail, "last_at": at}
+    new = dialect_insert(alarm).values(**row, same=_digest(same), count=1)
+    again = {"count": alarm.c.count + 1, "detail": new.excluded.detail, "last_at": new.excluded.last_at}
+    connection.execute(new.on_conflict_do_update(index_elements=["same"], set_=again))
+
+
+def count_again(connection: Connection, *, same: Iterable[object], at: int) -> bool:
+    """Count on the alarm that is the `same`; False where none stands."""
+    counted = update(alarm).where(alarm.c.same == _digest(same)).values(count=alarm.c.count + 1, last_at=at)
+    return connection.execute(counted).rowcount == 1
+
+
 def newest(connection: Connection) -> tuple[Alarm, ...]:
     """The newest thousand, newest first."""
-    query = select(alarm).order_by(alarm.c.id.desc()).limit(NEWEST)
-    return tuple(Alarm(**{**dict(row._mapping), "evidence": bytes(row.evidence or b"")}) for row in connection.execute(query))
+    return tuple(map(_alarm, connection.execute(select(alarm).order_by(alarm.c.id.desc()).limit(NEWEST))))
+
+
+def _alarm(row: Row[tuple[object, ...]]) -> Alarm:
+    values = {name: value for name, value in row._mapping.items() if name != "same"}
+    return Alarm(**{**values, "evidence": bytes(row.evidence or b""), "last_at": row.last_at or row.at})
+
+
+def _digest(same: Iterable[object]) -> str:
+    return hashlib.sha256("\0".join(map(str, same)).encode()).hexdigest()

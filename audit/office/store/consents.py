@@ -71,6 +71,12 @@ def count_unrevoked(connection: Connection, ids: Iterable[str]) -> int:
     return total
 
 
+def filed_at(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
+    """When each of these consents was filed."""
+    queries = (select(consent.c.id, consent.c.filed_at).where(consent.c.id.in_(chunk)) for chunk in chunks(ids))
+    return {row.id: row.filed_at for query in queries for row in connection.execute(query)}
+
+
 def collection_subjects(connection: Connection, now: int) -> tuple[str, ...]:
     """The subjects whose collection consent stands, sorted."""
     query = select(consent.c.subject).where(_stands(ConsentKind.COLLECTION, now)).distinct().order_by(consent.c.subject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from audit.office.tables import manifest
 from models.tables import Manifest
@@ -28,6 +28,12 @@ def get(connection: Connection, table: str, epoch: int) -> Sealed | None:
         return None
     statement = decode(bytes(row.document), Signed)
     return Sealed(statement, row.digest, decode(statement.payload, Manifest))
+
+
+def newest(connection: Connection, table: str) -> Sealed | None:
+    """The sealed manifest of a table's newest epoch, or None."""
+    epoch = connection.execute(select(func.max(manifest.c.epoch)).where(manifest.c.table_name == table)).scalar()
+    return None if epoch is None else get(connection, table, epoch)
 
 
 def add(connection: Connection, sealed: Sealed, now: int) -> None:

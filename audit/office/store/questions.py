@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select
 
-from audit.office.tables import access, log, ticket
+from audit.office.tables import access, log, report, ticket
 from models.tickets import Access
+
+GRANTED, LOOKED, LOOKED_IN_VAIN = "granted", "looked", "looked-in-vain"
+"""Outcomes beside the problems that refuse: a ticket was given; the consents were looked at, and stood or did not."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,11 +28,16 @@ class Issued:
     salt: bytes
     approval: bytes | None
     issued_at: int
+    digest: str
+    batch: str | None
 
 
 @dataclass(frozen=True, repr=False)
 class Attempt:
-    """One question about a subject, granted or refused."""
+    """One question about a subject, granted or refused; `ticket` is the digest of what was granted.
+
+    `region` is where the subject's identity code was given out (six digits), empty where it does not say.
+    """
 
     subject: str
     at: int
@@ -38,6 +46,9 @@ class Attempt:
     purpose: str
     table_name: str
     outcome: str
+    region: str
+    batch: str | None = None
+    ticket: str | None = None
 
 
 def add_tickets(connection: Connection, issued: Iterable[Issued]) -> None:
@@ -63,24 +74,58 @@ def add_attempts(connection: Connection, attempts: Sequence[Attempt], queue_ids:
         connection.execute(insert(access), rows)
 
 
-def of_subject(connection: Connection, subject: str) -> tuple[Access, ...]:
-    """All questions about a subject, oldest first; index -1 where the leaf has no index yet."""
-    entries = log.entries
+def count_single(connection: Connection, officer: str, since: int, most: int) -> int:
+    """How many single questions an officer asked since then, looks at consents left out; counted no further than `most`."""
+    asked = and_(_single(officer, since), access.c.outcome.not_in((LOOKED, LOOKED_IN_VAIN)))
+    newest = select(access.c.id).where(asked).order_by(access.c.at.desc()).limit(most)
+    return connection.execute(select(func.count()).select_from(newest.subquery())).scalar_one()
+
+
+def asked_before(connection: Connection, officer: str, subject: str, since: int) -> bool:
+    """Whether an officer asked about this subject since then, outside of a batch."""
+    query = select(access.c.id).where(access.c.subject == subject, _single(officer, since)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def distinct_subjects(connection: Connection, officer: str, region: str, since: int) -> int:
+    """How many subjects of a region an officer asked about since then, outside of a batch."""
+    query = select(func.count(access.c.subject.distinct())).where(_single(officer, since), access.c.region == region)
+    return connection.execute(query).scalar_one()
+
+
+def of_subject(connection: Connection, subject: str, report_due: int) -> tuple[Access, ...]:
+    """All questions about a subject, oldest first, each with its last report; index -1 where the leaf has no index yet.
+
+    A granted one from before `report_due` without a report is overdue.
+    """
+    entries, later = log.entries, report.alias()
+    corrected = select(later.c.number).where(later.c.ticket == report.c.ticket, later.c.number > report.c.number).exists()
     query = (
-        select(access, entries.c.index.label("leaf_index"))
+        select(access, entries.c.index.label("leaf_index"), report.c.outcome.label("report"), report.c.filed_at)
         .outerjoin(entries, entries.c.queue_id == access.c.queue_id)
+        .outerjoin(report, and_(report.c.ticket == access.c.ticket, ~corrected))
         .where(access.c.subject == subject)
         .order_by(access.c.id)
     )
-    return tuple(
-        Access(
-            at=row.at,
-            bank=row.bank,
-            officer=row.officer,
-            purpose=row.purpose,
-            table=row.table_name,
-            outcome=row.outcome,
-            index=-1 if row.leaf_index is None else row.leaf_index,
-        )
-        for row in connection.execute(query)
+    return tuple(_access(row, report_due) for row in connection.execute(query))
+
+
+def _single(officer: str, since: int) -> ColumnElement[bool]:
+    return and_(access.c.officer == officer, access.c.at > since, access.c.batch.is_(None))
+
+
+def _access(row: Row[tuple[object, ...]], report_due: int) -> Access:
+    return Access(
+        at=row.at,
+        bank=row.bank,
+        officer=row.officer,
+        purpose=row.purpose,
+        table=row.table_name,
+        outcome=row.outcome,
+        index=-1 if row.leaf_index is None else row.leaf_index,
+        batch=row.batch or "",
+        ticket=row.ticket or "",
+        report=row.report or "",
+        reported_at=row.filed_at or 0,
+        overdue=row.ticket is not None and row.report is None and row.at < report_due,
     )
