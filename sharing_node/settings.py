@@ -38,7 +38,7 @@ class NodeSettings(ServiceSettings):
     """Whether subjects are keyed by national codes or, for data sets without them, by opaque ids."""
     epoch_hours: Annotated[int, Field(ge=1, le=24)] = 24
     """How long an epoch's table is served; at most 24."""
-    checks_per_epoch: Annotated[int, Field(ge=1, le=50_000)] = 50_000
+    checks_per_epoch: Annotated[int, Field(ge=1, le=200_000)] = 200_000
     """Evaluations a bank may have for one epoch of a table."""
     column_passes: Annotated[int, Field(ge=1, le=16)] = 1
     """Passes over a matrix that a process makes at once; each uses all cores."""
