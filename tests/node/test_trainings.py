@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,6 @@ from sqlalchemy import delete, func, select, text, update
 
 from audit.database import writing
 from crypto.masked_product import NodeProduct
-from crypto.masked_product.node import _Masks
 from crypto.xof import session_seed
 from models import wire
 from models.problems import Conflict, Forbidden, InputsRefused, NotFound, Problem
@@ -176,12 +175,7 @@ def test_of_two_requests_for_one_step_one_wins(county: County, workers: tuple[Wo
         workers[1].ask(other(ask), key="another-key")
     with workers[0].engine.connect() as connection:
         assert connection.scalar(select(TrainingRow.version)) == 2
-    while True:  # the training goes on from the one that won
-        try:
-            answer = workers[1].ask(play.send(answer))
-        except StopIteration as done:
-            assert done.value.usable
-            return
+    assert drive(play, workers[1].ask, answer).usable, "the training goes on from the one that won"
 
 
 def test_one_request_at_two_workers_is_one_step(county: County, workers: tuple[Worker, Worker]) -> None:
@@ -191,26 +185,16 @@ def test_one_request_at_two_workers_is_one_step(county: County, workers: tuple[W
     assert answers[0] == answers[1] == wire.encode(workers[1].ask(ask))
 
 
-class SameMasks(NodeProduct):
-    """The naive build: masks come from the job's seed alone."""
-
-    def _draw(self, request: bytes) -> _Masks:
-        return super()._draw(bytes(32))
-
-
 @pytest.mark.parametrize("naive", [False, True], ids=["as it is", "masks from the seed alone"])
 def test_a_state_put_back_meets_another_request_with_other_masks(
     county: County, workers: tuple[Worker, Worker], naive: bool
 ) -> None:
     """Somebody restores yesterday's database: nothing but the step itself was undone, and no row is the difference."""
-    build: AbstractContextManager[object] = patch.object(NodeProduct, "_draw", SameMasks._draw) if naive else nullcontext()
     _, ask = until("product", 1, county, workers[0])
     with workers[0].engine.connect() as connection:
         before = connection.execute(select(TrainingRow.progress, TrainingRow.version)).one()
-    if naive:
-        draw = NodeProduct._draw
-        build = patch.object(NodeProduct, "_draw", lambda self, _request: draw(self, bytes(32)))
-    with build:
+    draw = NodeProduct._draw  # the naive build draws the same masks for every request of a round
+    with patch.object(NodeProduct, "_draw", lambda self, _request: draw(self, bytes(32))) if naive else nullcontext():
         first = workers[0].ask(ask)
         with writing(workers[0].engine) as connection:
             connection.execute(update(TrainingRow).values(progress=before.progress, version=before.version))

@@ -238,9 +238,8 @@ def release(job: str) -> Ask:
     return Ask("release", Empty(), {"job": job}, Released)
 
 
-def drive(play: Play, ask: Callable[[Ask], Any]) -> Figures:
-    """A training to its end."""
-    answer = None
+def drive(play: Play, ask: Callable[[Ask], Any], answer: Any = None) -> Figures:
+    """A training to its end, from the answer to its last request on."""
     while True:
         try:
             asked = play.send(answer)
