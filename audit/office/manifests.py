@@ -5,7 +5,7 @@
     node                                             office
     ── Signed(Manifest) ───────────────────────────> no other manifest for this table and epoch?
     <────────────────────── GET matrix, GET hint ─── (signed by the office's own key)
-    ── D, H ──────────────────────────────────────> digests; Merkle root over the columns' cells;
+    ── D, H ──────────────────────────────────────> digests; order of the cells, boundaries, root and paths;
                                                      D·(A·r) = H·r for 64 secret r drawn now
     <── Signed(Seal(table, epoch, digest)) ───────── kept, logged
 
@@ -28,7 +28,8 @@ from audit.office.store.manifests import Sealed
 from audit.office.store.projects import APPROVED
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
-from audit.verifier.merkle import leaf_hash, root_of
+from audit.verifier.errors import ProofError
+from audit.verifier.merkle import HASH_BYTES, leaf_hash, root_of, verify_inclusion
 from crypto.cells import cell_size
 from crypto.errors import CryptoError
 from crypto.lwe_params import PIR
@@ -36,8 +37,8 @@ from crypto.pir import check_hint
 from models.catalogue import CatalogueError
 from models.http_client import SignedClient
 from models.problems import Damaged, NotApproved, PeerUnavailable, SecondManifest, Unusable
-from models.tables import SCORE_FIELD_SET, Manifest, Seal, SubmitManifest, column_entry, path_depth
-from models.wire import encode, unpack
+from models.tables import SCORE_FIELD_SET, Manifest, Seal, SubmitManifest, column_entry, path_depth, path_length
+from models.wire import encode, split, unpack
 
 PARAMETERS = "pir"
 LONGEST_EPOCH = 24 * 3600
@@ -123,17 +124,35 @@ class Manifests:
             if hashlib.sha256(data).digest() != digest:
                 raise Damaged(f"the {what} has another digest than the manifest says")
         table = unpack(matrix, "|u1", (manifest.rows, manifest.columns), "the matrix")
-        _check_root(table, manifest)
+        _check_columns(table, manifest)
         words = unpack(hint, "<u4", (manifest.rows, PIR.dimension), "the hint")
         check_hint(table, words.astype(np.uint32, copy=False), manifest.seed, HINT_VECTORS)
 
 
-def _check_root(table: NDArray[np.uint8], manifest: Manifest) -> None:
+def _check_columns(table: NDArray[np.uint8], manifest: Manifest) -> None:
+    """Whatever a client relies on in a column: order and boundaries, by which it is picked, its leaf, and its path.
+
+    A column that is wrong in one of these would be sealed damage, for which the node could watch who comes upon it.
+    """
     body = manifest.cells_per_column * cell_size(manifest.padded_size)
-    by_column = np.ascontiguousarray(table[:body].T)
-    root = root_of(leaf_hash(column_entry(index, column.tobytes())) for index, column in enumerate(by_column))
-    if root != manifest.root:
+    columns = np.ascontiguousarray(table.T)
+    cells = columns[:, :body].reshape(-1, cell_size(manifest.padded_size))
+    tags = np.ascontiguousarray(cells[:, :8]).view(">u8").ravel()
+    first = tags[:: manifest.cells_per_column]
+    if first.tobytes() != manifest.boundaries or (tags[:-1] > tags[1:]).any() or (first[:-1] >= first[1:]).any():
+        raise Damaged("the cells are not in the order of their tags, or the boundaries are not the first tag of each column")
+    leaves = [leaf_hash(column_entry(index, column[:body].tobytes())) for index, column in enumerate(columns)]
+    if root_of(leaves) != manifest.root:
         raise Damaged("the columns have another Merkle root than the manifest says")
+    for index, (leaf, column) in enumerate(zip(leaves, columns, strict=True)):
+        path = column[body:].tobytes()
+        length = path_length(index, manifest.columns) * HASH_BYTES
+        try:
+            verify_inclusion(index, manifest.columns, leaf, split(path[:length], HASH_BYTES, "path"), manifest.root)
+        except ProofError:
+            raise Damaged("the Merkle path of a column does not lead to the root") from None
+        if any(path[length:]):
+            raise Damaged("the Merkle path of a column is longer than it can be")
 
 
 def _mismatch(call: Call, new: Sealed, detail: str) -> Refused:
