@@ -13,7 +13,7 @@ from bank_client.sealed_table import SealedTable
 from crypto import cells, pir
 from crypto.voprf import VoprfServer, generate_key_pair
 from models.tables import Manifest, tag_context
-from sharing_node.epochs import build
+from tests.tables import build, digest
 
 TABLE = "check-1"
 
@@ -56,7 +56,7 @@ def made_epoch(
 ) -> MadeEpoch:
     """Build an epoch of `records` by canonical id under a fresh key, or under `server`'s for a build that is naive."""
     server = server or VoprfServer(bytes(generate_key_pair()[0]))
-    built = build.build(server, table, epoch, list(records), list(records.values()))
+    built = build(server, table, epoch, list(records), list(records.values()))
     opened = int(time.time())
     manifest = Manifest(
         table=table,
@@ -77,8 +77,8 @@ def made_epoch(
         boundaries=built.boundaries,
         public_key=bytes(server.public_key),
         root=built.root,
-        matrix_digest=build.digest(built.matrix),
-        hint_digest=build.digest(built.hint),
+        matrix_digest=digest(built.matrix),
+        hint_digest=digest(built.hint),
     )
     return MadeEpoch(server, manifest, built.matrix, built.hint)
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.attack
 
 NAME = "query-distinguisher"
 FULL_COUNT = FULL
-SMALL_COUNT = 500
+SMALL_COUNT = 400
 NAIVE_COUNT = 200
 COLUMNS = 96
 PAIRS = {"far": (2, 90), "neighbours": (40, 41), "ends": (0, COLUMNS - 1)}
@@ -59,7 +59,9 @@ def transcripts(pair: tuple[int, int], count: int, rng: np.random.Generator, pre
     second = rng.permutation(np.arange(count) % 2 == 1)
     before = rng.random(count) < 0.5
     with patch.object(pir, "os", SimpleNamespace(urandom=rng.bytes)):  # fixed seeds
-        client, earlier, query = PirClient(seed, COLUMNS), [], []
+        client = PirClient(seed, COLUMNS)
+        earlier: list[Words] = []
+        query: list[Words] = []
         for start in range(0, count, BATCH):
             for which, made in ((before, earlier), (second, query)):
                 places = [pair[b] for b in which[start : start + BATCH].astype(int)]
