@@ -49,7 +49,7 @@ def served_columns(node: Node, connection: Connection, fields: Sequence[NodeFiel
     """Subjects with a standing collection consent, no open objection to these fields, and a value in any of them."""
     names = tuple(entry.name for entry in fields)
     candidates = sorted(set(node.eligibility().collection) - node.disputed(names))
-    raw = records.numeric_columns(connection, node.catalogue.select(names), candidates)
+    raw = records.numeric_columns(connection, node.catalogue.select(names), candidates, node.marks(), node.today())
     known = np.asarray(~np.isnan(raw).all(axis=1))
     raw = raw[known]
     codes = np.stack([entry.bins.apply(raw[:, j]) for j, entry in enumerate(fields)])

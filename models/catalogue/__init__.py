@@ -19,6 +19,7 @@ from models.catalogue.field import (
     effective_mode,
     shareable,
 )
+from models.catalogue.statement import CatalogueStatement
 
 __all__ = [
     "IDENTITY_COLUMNS",
@@ -26,6 +27,7 @@ __all__ = [
     "SUBJECT_TYPE_COLUMN",
     "Catalogue",
     "CatalogueError",
+    "CatalogueStatement",
     "Field",
     "FieldSet",
     "Grade",

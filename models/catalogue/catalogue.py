@@ -33,6 +33,7 @@ _NEVER_PAYLOAD = frozenset({"citizen_id_no", "uscc", "subject_id"})
 CSV_COLUMNS = (
     *("category", "field", "label_zh", "label_en", "type", "unit", "subject_types", "source_dept", "cycle", "grade"),
     *("share_mode", "enum_values", "minimum", "maximum", "legal_basis", "theme", "sensitive"),
+    *("enum_labels_en", "expires_years", "dated_by"),
 )
 _REQUIRED = frozenset({"category", "field", "label_zh", "type", "subject_types", "source_dept", "cycle", "grade", "share_mode"})
 
@@ -66,6 +67,10 @@ class Catalogue:
             repeated = sorted({word for word in words if words.count(word) > 1})
             if repeated:
                 raise CatalogueError(f"the {what} {', '.join(repeated)} stands for more than one field")
+        for field in self:
+            by = self._by_name.get(field.dated_by)
+            if field.dated_by and (by is None or by.kind != "date" or by.category != field.category):
+                raise CatalogueError(f"field {field.name!r}: dated_by must name a date field of its own category")
 
     def __iter__(self) -> Iterator[Field]:
         """The fields in catalogue order."""
@@ -205,6 +210,9 @@ def _row_of_field(field: Field) -> dict[str, str]:
         "legal_basis": field.legal_basis,
         "theme": field.theme,
         "sensitive": "1" if field.sensitive else "0",
+        "enum_labels_en": ";".join(field.enum_labels_en),
+        "expires_years": "" if field.expires_years is None else str(field.expires_years),
+        "dated_by": field.dated_by,
     }
 
 
@@ -213,6 +221,9 @@ def _field_of_row(row: Mapping[str, str]) -> Field:
     sensitive = row.get("sensitive", "0") or "0"
     if sensitive not in ("0", "1"):
         raise CatalogueError(f"field {row['field']!r}: sensitive must be 0 or 1")
+    years = row.get("expires_years", "")
+    if years and not (years.isascii() and years.isdecimal()):
+        raise CatalogueError(f"field {row['field']!r}: expires_years must be a whole number of years, or empty")
     return Field(
         name=row["field"],
         category=row["category"],
@@ -231,6 +242,9 @@ def _field_of_row(row: Mapping[str, str]) -> Field:
         legal_basis=row.get("legal_basis", "") or UNKNOWN_LEGAL_BASIS,
         theme=row.get("theme", ""),
         sensitive=sensitive == "1",
+        enum_labels_en=tuple(row["enum_labels_en"].split(";")) if row.get("enum_labels_en") else (),
+        expires_years=int(years) if years else None,
+        dated_by=row.get("dated_by", ""),
     )
 
 

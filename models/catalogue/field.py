@@ -39,6 +39,7 @@ _TYPE = re.compile(r"int|decimal|date|bool|enum|(str|char)([1-9][0-9]{0,3})?")
 _NAME = re.compile(r"[^\s,;\"'=+\-@][^,;\"\r\n]{0,63}")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,31}")
 DEFAULT_TEXT_LENGTH = 200
+LONGEST_EXPIRY = 100
 
 
 class CatalogueError(ValueError):
@@ -50,7 +51,9 @@ class Field:
     """One catalogue field. ``type`` is ``int``, ``decimal``, ``date``, ``bool``, ``enum``, ``str``, ``strN`` or ``charN``.
 
     ``minimum`` and ``maximum`` are canonical texts of the field's own type (inclusive) or None. ``enum_values`` are in
-    a meaningful order where there is one: their positions are the ordinal codes of numeric columns.
+    a meaningful order where there is one: their positions are the ordinal codes of numeric columns; ``enum_labels_en``
+    say the same in English, in the same order. A field with ``expires_years`` is adverse information: it is gone that many
+    years after the day in ``dated_by`` (a date field of the same category), or after the delivery's own where that is blank.
     """
 
     name: str
@@ -70,6 +73,9 @@ class Field:
     legal_basis: str = UNKNOWN_LEGAL_BASIS
     theme: str = ""
     sensitive: bool = False
+    enum_labels_en: tuple[str, ...] = ()
+    expires_years: int | None = None
+    dated_by: str = ""
 
     def __post_init__(self) -> None:
         """Raise ``CatalogueError`` when the definition contradicts itself."""
@@ -128,6 +134,12 @@ class Field:
             raise self._fail("an enum needs enum_values, and only an enum has them")
         if len(set(self.enum_values)) != len(self.enum_values) or "" in self.enum_values:
             raise self._fail("enum_values repeat or one is empty")
+        if self.enum_labels_en and (len(self.enum_labels_en) != len(self.enum_values) or "" in self.enum_labels_en):
+            raise self._fail("enum_labels_en names each of the enum_values once, in the same order, or is left empty")
+        if self.expires_years is not None and not 1 <= self.expires_years <= LONGEST_EXPIRY:
+            raise self._fail(f"expires_years is 1 to {LONGEST_EXPIRY}, or empty for what does not expire")
+        if self.dated_by and self.expires_years is None:
+            raise self._fail("dated_by dates what expires: give expires_years too")
         bounds = [bound for bound in (self.minimum, self.maximum) if bound is not None]
         if bounds and self.kind not in ("int", "decimal", "date"):
             raise self._fail("only numbers and dates have a minimum or maximum")

@@ -86,7 +86,7 @@ class Trainings:
             asked = _asked(connection, cohort)
             used = state.trainings_used(connection, project.id)
             fields = node.catalogue.select(project.fields)
-            raw = records.numeric_columns(connection, fields, cohort.subjects)
+            raw = records.numeric_columns(connection, fields, cohort.subjects, node.marks(), node.today())
         limits = replace(node.limits, levels=min(body.max_bins, node.limits.levels))
         with refusals():
             limits.check_cohort(len(cohort.subjects))

@@ -1,12 +1,16 @@
-"""Storage of subjects and their records; ``repository`` holds all SQL, ``tables`` the schema."""
+"""Storage of subjects and their records.
 
+``repository`` holds all SQL, ``tables`` the schema, ``marks`` what may not be shown, ``check_records`` what a check shows.
+"""
+
+from sharing_node.records.check_records import iterate_check_records
+from sharing_node.records.marks import Marks
 from sharing_node.records.repository import (
     NewBatch,
     NewSubject,
     StoredRecord,
     add_batch,
     batches,
-    iterate_record_bytes,
     numeric_columns,
     records_of,
     subject_types,
@@ -18,6 +22,7 @@ from sharing_node.records.tables import LoadBatch, Record, Subject
 
 __all__ = [
     "LoadBatch",
+    "Marks",
     "NewBatch",
     "NewSubject",
     "Record",
@@ -25,7 +30,7 @@ __all__ = [
     "Subject",
     "add_batch",
     "batches",
-    "iterate_record_bytes",
+    "iterate_check_records",
     "numeric_columns",
     "records_of",
     "subject_types",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from itertools import groupby
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
 from models.catalogue import Field
+from sharing_node.records.marks import Marks, expiries
 from sharing_node.records.tables import LoadBatch, Record, Subject
 
 _ROWS_A_FETCH = 2_000
@@ -124,60 +125,69 @@ def records_of(
     return found
 
 
-def iterate_record_bytes(connection: Connection, fields: Sequence[Field]) -> Iterator[tuple[str, bytes]]:
-    """One canonical JSON record a subject over several field sets, holding the given fields only.
-
-    Yields ``(subject_id, payload)`` in the database's order of ids and reads as it goes; keys are sorted and values are
-    the stored bytes. A subject that has none of the fields is left out.
-    """
-    keys = {item.name: msgspec.json.encode(item.name) + b":" for item in fields}
-    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+def iterate_payloads(connection: Connection, field_sets: Sequence[str]) -> Iterator[tuple[str, str, str, date, bytes]]:
+    """``(subject_id, field_set, department, as_of, payload)`` in the order of the ids' bytes; read as it goes."""
+    # The order of a locale is not that in which Python merges.
+    subject = Record.subject_id if connection.dialect.name == "sqlite" else Record.subject_id.collate("C")
     query = (
-        select(Record.subject_id, Record.payload)
-        .where(Record.field_set.in_(sorted({item.category for item in fields})))
-        .order_by(Record.subject_id, Record.field_set)
+        select(Record.subject_id, Record.field_set, Record.source_department, Record.as_of, Record.payload)
+        .where(Record.field_set.in_(field_sets))
+        .order_by(subject, Record.field_set)
         .execution_options(yield_per=_ROWS_A_FETCH)
     )
-    for subject_id, rows in groupby(connection.execute(query), key=lambda row: row.subject_id):
-        values = {name: bytes(raw) for row in rows for name, raw in decoder.decode(row.payload).items() if name in keys}
-        if values:
-            yield subject_id, b"{" + b",".join(keys[name] + values[name] for name in sorted(values)) + b"}"
+    return iter(connection.execute(query))
 
 
-def numeric_columns(connection: Connection, fields: Sequence[Field], subject_ids: Sequence[str]) -> NDArray[np.float64]:
+def numeric_columns(
+    connection: Connection, fields: Sequence[Field], subject_ids: Sequence[str], marks: Marks, on: date
+) -> NDArray[np.float64]:
     """The fields of these subjects as ``float64[len(subject_ids), len(fields)]``, in the orders given.
 
-    Missing is NaN, bool 0 or 1, enum its position in ``enum_values``, date days since 1970-01-01. ``ValueError`` for a
-    text field, or where a stored enum value is not in the catalogue any more.
+    Missing is NaN, bool 0 or 1, enum its position in ``enum_values``, date days since 1970-01-01; what `marks` or expiry
+    on the day `on` take away is missing. ``ValueError`` for a text field, or where a stored enum value is not in the
+    catalogue any more.
     """
     position = {subject_id: row for row, subject_id in enumerate(dict.fromkeys(subject_ids))}
     columns = np.full((len(position), len(fields)), np.nan)
+    names = [item.name for item in fields]
     for category in dict.fromkeys(item.category for item in fields):
         indices = [index for index, item in enumerate(fields) if item.category == category]
-        decoder = _row_decoder([fields[index] for index in indices])
-        query = select(Record.subject_id, Record.payload).where(
+        mine = [fields[index] for index in indices]
+        rules = expiries(mine, on)
+        read, decoder = _row_decoder(mine, [rule.dated_by for rule in rules if rule.dated_by])
+        query = select(Record.subject_id, Record.as_of, Record.payload).where(
             Record.field_set == category, _among(connection, Record.subject_id, position)
         )
         stored = connection.execute(query).all()
-        where = [position[subject_id] for subject_id, _ in stored]
-        rows = [msgspec.structs.astuple(decoder.decode(payload)) for _, payload in stored]
-        for index, values in zip(indices, zip(*rows, strict=True), strict=bool(rows)):
-            columns[where, index] = _numbers(fields[index], values)
+        where = np.array([position[subject_id] for subject_id, _, _ in stored], dtype=np.int64)
+        rows = [msgspec.structs.astuple(decoder.decode(payload)) for _, _, payload in stored]
+        values = dict(zip(read, zip(*rows, strict=True), strict=bool(rows)))
+        for index in indices if rows else ():
+            columns[where, index] = _numbers(fields[index], values[fields[index].name])
+        for rule in rules if rows else ():
+            days = zip(values.get(rule.dated_by) or repeat(None), (as_of for _, as_of, _ in stored), strict=False)
+            gone = np.fromiter((rule.is_gone(dated, as_of) for dated, as_of in days), dtype=bool, count=len(stored))
+            columns[where[gone], names.index(rule.name)] = np.nan
+    for subject_id in marks.absent.keys() & position.keys():
+        columns[position[subject_id], [marks.is_absent(subject_id, name) for name in names]] = np.nan
     if len(position) == len(subject_ids):
         return columns
     return columns[[position[subject_id] for subject_id in subject_ids]]
 
 
-def _row_decoder(fields: Sequence[Field]) -> msgspec.json.Decoder[msgspec.Struct]:
-    """A decoder that reads only these fields of a payload, in this order, None where there is none."""
+def _row_decoder(
+    fields: Sequence[Field], dating: Sequence[str]
+) -> tuple[tuple[str, ...], msgspec.json.Decoder[msgspec.Struct]]:
+    """The names of these fields and of the dates that expiry needs, and a decoder that reads only them, None for a blank."""
     python: dict[str, Any] = {"int": float, "decimal": float, "bool": bool, "enum": str, "date": str}
     unfit = [item.name for item in fields if item.kind not in python]
     if unfit:
         raise ValueError(f"text fields have no numeric form: {', '.join(unfit)}")
+    types = {item.name: python[item.kind] for item in fields} | dict.fromkeys(dating, str)
     # The columns get plain names because a catalogue made from a CSV header has names that Python would not take.
-    attributes = [(f"column_{i}", python[item.kind] | None, None) for i, item in enumerate(fields)]
-    rename = {f"column_{i}": item.name for i, item in enumerate(fields)}
-    return msgspec.json.Decoder(msgspec.defstruct("Row", attributes, rename=rename, gc=False))
+    attributes = [(f"column_{i}", kind | None, None) for i, kind in enumerate(types.values())]
+    rename = {f"column_{i}": name for i, name in enumerate(types)}
+    return tuple(types), msgspec.json.Decoder(msgspec.defstruct("Row", attributes, rename=rename, gc=False))
 
 
 def _numbers(item: Field, values: Sequence[Any]) -> NDArray[np.float64]:

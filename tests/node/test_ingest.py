@@ -19,6 +19,7 @@ from sharing_node.database import metadata
 from sharing_node.ingest import IngestError, IngestReport, description, ingest_csv, template, templates
 from sharing_node.ingest.quarantine import safe_cell
 from sharing_node.ingest.reading import LINE_LIMIT
+from sharing_node.records.marks import Marks
 
 DAY = date(2026, 6, 30)
 # Numbers of nobody: a region, a day and a check character that fit.
@@ -340,7 +341,7 @@ def test_opaque_ids_and_columns_of_an_unknown_data_set(connection: Connection, t
     assert (report.rows_loaded, report.quarantined) == (2, {})
     stored = records.records_of(connection, "host", ["opaque:r1", "opaque:r2"])
     assert stored["opaque:r1"]["host"].payload == '{"x0":-0.25,"收入 (元)":0.00007}'.encode()
-    values = records.numeric_columns(connection, catalogue.fields, ["opaque:r2", "opaque:r1"])
+    values = records.numeric_columns(connection, catalogue.fields, ["opaque:r2", "opaque:r1"], Marks(), date(2026, 6, 30))
     assert values[1].tolist() == [-0.25, 7e-05]
     with pytest.raises(ValueError, match="file_name"):
         ingest_csv(connection, catalogue, "host", content, as_of=DAY)

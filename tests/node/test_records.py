@@ -17,7 +17,7 @@ from audit.database import open_engine, writing
 from models.catalogue import Catalogue, Field, default_catalogue
 from sharing_node import records
 from sharing_node.database import metadata
-from sharing_node.records import NewBatch, NewSubject, StoredRecord
+from sharing_node.records import Marks, NewBatch, NewSubject, StoredRecord
 
 DAY = date(2026, 6, 30)
 NOW = datetime(2026, 7, 1, 8, 30, tzinfo=UTC)
@@ -147,35 +147,13 @@ def test_an_instant_without_zone_is_refused_and_any_zone_becomes_utc(connection:
         records.upsert_subjects(connection, [NewSubject("opaque:a", "opaque", "*", NOW.replace(tzinfo=None))])
 
 
-def test_merged_records_are_canonical(connection: Connection) -> None:
-    contents = made_up(200, FIELDS, seed=1)
-    add(connection, contents)
-    wanted = {field.name for field in FIELDS[:4]}
-    expected = {}
-    for name, sets in contents.items():
-        merged = {key: value for raw in sets.values() for key, value in json.loads(raw).items() if key in wanted}
-        if merged:
-            expected[name] = json.dumps(merged, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    found = list(records.iterate_record_bytes(connection, FIELDS[:4]))
-    assert len(found) == len({name for name, _ in found})
-    assert dict(found) == expected
-    assert list(records.iterate_record_bytes(connection, ())) == []
-
-
-def test_merging_keeps_every_digit(connection: Connection) -> None:
-    fields = Catalogue.from_columns(["big", "amount"], category="c").fields
-    raw = b'{"amount":0.1000000000000000055511151231257827,"big":12345678901234567890123}'
-    add(connection, {"opaque:a": {"c": raw}})
-    assert dict(records.iterate_record_bytes(connection, fields)) == {"opaque:a": raw}
-
-
 def test_numeric_columns(connection: Connection) -> None:
     contents = made_up(300, FIELDS, seed=2)
     add(connection, contents)
     rng = random.Random(3)
     ids = [*contents, "opaque:nobody", "opaque:00007"]
     rng.shuffle(ids)
-    values = records.numeric_columns(connection, FIELDS, ids)
+    values = records.numeric_columns(connection, FIELDS, ids, Marks(), DAY)
     assert values.dtype == np.float64
     assert values.shape == (302, 6)
     expected = np.array(
@@ -189,17 +167,17 @@ def test_numeric_columns(connection: Connection) -> None:
     )
     np.testing.assert_array_equal(values, expected)
     assert np.isnan(values).any()
-    assert records.numeric_columns(connection, (), ids).shape == (302, 0)
-    assert records.numeric_columns(connection, FIELDS, []).shape == (0, 6)
+    assert records.numeric_columns(connection, (), ids, Marks(), DAY).shape == (302, 0)
+    assert records.numeric_columns(connection, FIELDS, [], Marks(), DAY).shape == (0, 6)
 
 
 def test_what_has_no_number_is_refused(connection: Connection) -> None:
     catalogue = default_catalogue()
     with pytest.raises(ValueError, match="text fields have no numeric form: subject_name"):
-        records.numeric_columns(connection, catalogue.select(["subject_name"]), ["opaque:a"])
+        records.numeric_columns(connection, catalogue.select(["subject_name"]), ["opaque:a"], Marks(), DAY)
     add(connection, {"opaque:a": {"demo": '{"demo_level":"宇宙级"}'.encode()}})
     with pytest.raises(ValueError, match="demo_level") as caught:
-        records.numeric_columns(connection, catalogue.select(["demo_level"]), ["opaque:a"])
+        records.numeric_columns(connection, catalogue.select(["demo_level"]), ["opaque:a"], Marks(), DAY)
     assert "宇宙级" not in str(caught.value)
 
 
@@ -207,7 +185,7 @@ def test_more_subjects_than_a_statement_has_parameters(connection: Connection) -
     (field,) = Catalogue.from_columns(["收入 (元)"], category="c").fields
     names = [f"opaque:{number}" for number in range(70_000)]
     add(connection, {name: {"c": f'{{"收入 (元)":{name[7:]}}}'.encode()} for name in names[::100]})
-    values = records.numeric_columns(connection, [field], names)
+    values = records.numeric_columns(connection, [field], names, Marks(), DAY)
     assert np.array_equal(values[::100, 0], np.arange(0, 70_000, 100))
     assert np.count_nonzero(~np.isnan(values)) == 700
     assert len(records.records_of(connection, "c", names)) == 700
