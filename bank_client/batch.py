@@ -34,6 +34,7 @@ from models.batches import Batch, BatchApproval, BatchStatus
 from models.consents import Purpose
 from models.problems import NotApproved, NotFound, Suspended, Unavailable
 
+_POLL_SECONDS = 5.0
 _PLAIN = re.compile(r"[a-z0-9.-]{1,64}")
 
 
@@ -163,6 +164,13 @@ class VillageBatch:
             return self._bank.office.get(f"/batches/{self.id}", BatchStatus)
         except NotFound:
             return self._bank.office.logged("/batches", self._batch, BatchStatus).answer
+
+    def wait(self, seconds: float) -> BatchStatus:
+        """The office's status once it has decided, or after so many seconds."""
+        end = time.monotonic() + seconds
+        while (status := self.status()).state == "filed" and time.monotonic() < end:
+            time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
+        return status
 
     # ---------------------------------------------------------------- asking
 

@@ -1,4 +1,4 @@
-"""The bank's commands: for its modellers (project, align, train, release, serve, score) and its officers (check).
+"""The bank's commands: for its modellers (project, align, train, release, serve, score) and its officers (check, village).
 
 Every command takes `--json` and then prints one object; otherwise progress goes to the error stream and a short account
 to the output. A refusal ends with exit code 1 and says what was wrong and what to do next.
@@ -6,14 +6,14 @@ to the output. A refusal ends with exit code 1 and says what was wrong and what 
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, session, show
+from bank_client.village_cli import village
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
 project = typer.Typer(no_args_is_help=True, help="File a project with the credit office, or look at one.")
 app.add_typer(project, name="project")
+app.add_typer(village, name="village")
 
-Config = Annotated[Path, typer.Option("--config", help="The settings file.", envvar="XINQIAO_BANK_CONFIG")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
 LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]
 Csv = Annotated[Path, typer.Argument(help="A CSV file of the bank's own customers.", exists=True, dir_okay=False)]
@@ -36,7 +35,6 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `train
 Plots = Annotated[Path | None, typer.Option(help="A folder to draw plots into.")]
 KeyFile = Annotated[Path, typer.Argument(help="Where to write the private key (mode 0600).")]
 KeptCohort = Annotated[Path | None, typer.Option(help="A cohort that `align` wrote; by default the rows are aligned now.")]
-SETTINGS = Path("bank.toml")
 
 
 @app.command()
@@ -44,15 +42,15 @@ def keygen(file: KeyFile, as_json: Json = False) -> None:
     """Make a signing key; prints the public half, which the office enrols."""
     from bank_client.config import make_key
 
-    with _plain_errors():
+    with plain_errors():
         public = b64encode(make_key(file)).decode()
-    _print({"key_file": str(file), "public_key": public}, f"public key, for the credit office to enrol: {public}", as_json)
+    show({"key_file": str(file), "public_key": public}, f"public key, for the credit office to enrol: {public}", as_json)
 
 
 @app.command()
 def who(config: Config = SETTINGS, as_json: Json = False) -> None:
     """Show how the credit office knows you, and that both services answer."""
-    with _session(config) as bank:
+    with session(config) as bank:
         me, home, key = bank.me, bank.institution, b64encode(bank.public_key).decode()
         same = bank.public_key == me.key
         facts = {
@@ -67,7 +65,7 @@ def who(config: Config = SETTINGS, as_json: Json = False) -> None:
         bank.node.client.get_raw("/healthz")
     state = "suspended" if facts["suspended"] else "in good standing"
     account = f"{me.name} ({me.id}), {me.role} of {home.name}, {state}; node and office answer"
-    _print(facts, account if same else f"{account}\nBUT the key in use, {key}, is not the enrolled one", as_json)
+    show(facts, account if same else f"{account}\nBUT the key in use, {key}, is not the enrolled one", as_json)
 
 
 # -------------------------------------------------------------------- projects
@@ -91,7 +89,7 @@ def project_file(
     from models.logged import Empty
     from models.projects import Project, ProjectKind
 
-    with _session(config) as bank:
+    with session(config) as bank:
         now = int(time.time())
         filed = Project(
             id=identifier,
@@ -106,7 +104,7 @@ def project_file(
             requested_by=bank.config.person,
         )
         bank.office.logged("/projects", filed, Empty)
-    _print({"project": identifier, "state": "filed"}, f"{identifier} is filed; a clerk of the office decides on it", as_json)
+    show({"project": identifier, "state": "filed"}, f"{identifier} is filed; a clerk of the office decides on it", as_json)
 
 
 @project.command("status")
@@ -114,10 +112,10 @@ def project_status(identifier: ProjectId, config: Config = SETTINGS, as_json: Js
     """Show whether the office has decided."""
     from models.projects import ProjectStatus
 
-    with _session(config) as bank:
+    with session(config) as bank:
         status = bank.office.get(f"/projects/{identifier}", ProjectStatus)
     reason = f": {status.reason}" if status.reason else ""
-    _print(
+    show(
         {"project": identifier, "state": status.state, "reason": status.reason},
         f"{identifier} is {status.state}{reason}",
         as_json,
@@ -140,11 +138,11 @@ def align(
     from bank_client.alignment import align as run
     from bank_client.progress import bars
 
-    with _session(config) as bank, bars(as_json) as progress:
+    with session(config) as bank, bars(as_json) as progress:
         cohort = run(bank, identifier, list(_read(file, identity).index), progress=progress)
         cohort.save(out)
         facts = {"cohort": cohort.id, "rows": cohort.rows, "asked": cohort.asked, "refused": cohort.refused} | _phases(bank)
-    _print(facts, f"{cohort.rows:,} of {cohort.asked:,} customers are aligned; kept in {out}", as_json)
+    show(facts, f"{cohort.rows:,} of {cohort.asked:,} customers are aligned; kept in {out}", as_json)
 
 
 @app.command()
@@ -165,7 +163,7 @@ def train(
     from bank_client.joint_scorecard import JointScorecard
     from bank_client.progress import bars
 
-    with _session(config) as bank, bars(as_json) as progress:
+    with session(config) as bank, bars(as_json) as progress:
         rows, labels = _split(_read(file, identity), label)
         aligned = AlignedCohort.load(cohort) if cohort else None
         model = JointScorecard(identifier, bank, aligned, max_bins=max_bins, progress=progress).fit(rows, labels)
@@ -177,7 +175,7 @@ def train(
         facts = {"job": model.job_, "rows": model.cohort_.rows, "iv": model.iv_.round(4).to_dict(), "notes": list(model.notes_)}
         facts |= _phases(bank)
     strongest = "\n".join(f"  {name:<28} {value:.3f}" for name, value in model.iv_.head(10).items())
-    _print(facts, f"trained on {model.cohort_.rows:,} rows; information values:\n{strongest}\nkept in {out}", as_json)
+    show(facts, f"trained on {model.cohort_.rows:,} rows; information values:\n{strongest}\nkept in {out}", as_json)
 
 
 @app.command()
@@ -193,7 +191,7 @@ def release(
     as_json: Json = False,
 ) -> None:
     """Have the node release its bands (spends budget), fit the bank's half, and register the card with the office."""
-    with _session(config) as bank:
+    with session(config) as bank:
         rows, labels = _split(_read(file, identity), label)
         model = _load(trained, bank).attach(rows, labels).release(parent).register()
         model.save(out)
@@ -205,15 +203,15 @@ def release(
         facts = {"model": model.model_id_, "bands": len(model.band_means_), "auc": figures.auc, "ks": figures.ks}
         facts |= {"leakage": model.leakage_.text().splitlines()} | _phases(bank)
     account = f"model {model.model_id_}: AUC {figures.auc}, KS {figures.ks} out of fold; the office decides on its card"
-    _print(facts, f"{account}\n{model.leakage_.text()}\nkept in {out}", as_json)
+    show(facts, f"{account}\n{model.leakage_.text()}\nkept in {out}", as_json)
 
 
 @app.command()
 def serve(model: Model, config: Config = SETTINGS, as_json: Json = False) -> None:
     """Hand the office's approval of a model to the node, whose operator then builds the score table."""
-    with _session(config) as bank:
+    with session(config) as bank:
         table = _load(model, bank).serve()
-    _print({"table": table}, f"the node may now build {table}", as_json)
+    show({"table": table}, f"the node may now build {table}", as_json)
 
 
 @app.command()
@@ -224,7 +222,7 @@ def score(
     from bank_client.applicants import REFUSED, UNKNOWN
     from bank_client.progress import bars
 
-    with _session(config) as bank, bars(as_json) as progress:
+    with session(config) as bank, bars(as_json) as progress:
         rows = _read(file, identity)
         fitted = _load(model, bank).set_params(progress=progress)
         scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1])
@@ -235,7 +233,7 @@ def score(
         scores.to_csv(out)
         scored = int(scores.probability.notna().sum())
         facts = {"rows": len(rows), "scored": scored, "file": str(out)} | _phases(bank)
-    _print(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)
+    show(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)
 
 
 # -------------------------------------------------------------------- officers
@@ -256,49 +254,16 @@ def check(
 
     from bank_client.checks import authorised_check
 
-    with _session(config) as bank, _session(approver) if approver else nullcontext() as second:
+    with session(config) as bank, session(approver) if approver else nullcontext() as second:
         found = authorised_check(bank, identifier, subject, purpose, approver=second, table=table)
     assert found.result.leaf is not None
     facts: dict[str, Any] = {"record": found.record, "leaf": found.result.leaf.index, "epoch": found.result.epoch}
     facts |= {"receipt": str(found.receipt_file), "entry": str(found.entry_file)}
     record = "\n".join(f"  {name:<28} {value}" for name, value in (found.record or {}).items()) or "  the node has no record"
-    _print(facts, f"{record}\nleaf {found.result.leaf.index} of the node's log; receipt in {found.receipt_file}", as_json)
+    show(facts, f"{record}\nleaf {found.result.leaf.index} of the node's log; receipt in {found.receipt_file}", as_json)
 
 
 # -------------------------------------------------------------------- what all of them share
-
-
-@contextmanager
-def _session(config: Path) -> Iterator[Bank]:
-    from bank_client.session import Bank
-
-    with _plain_errors(), Bank(config) as bank:
-        yield bank
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    import warnings
-
-    from audit.verifier.errors import LogError
-    from crypto.errors import CryptoError
-    from models.problems import Problem
-
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("default")
-            yield
-        for message in dict.fromkeys(str(warning.message) for warning in said):
-            typer.echo(message, err=True)
-    except Problem as problem:
-        typer.echo(f"{problem.title}: {problem.detail}\n{problem.next_step}", err=True)
-    except (CryptoError, LogError, ValueError) as error:
-        typer.echo(str(error), err=True)
-    except OSError as error:
-        typer.echo(f"{error.strerror}: {error.filename}", err=True)
-    else:
-        return
-    raise typer.Exit(1)
 
 
 def _read(file: Path, identity: str) -> pd.DataFrame:
@@ -324,7 +289,3 @@ def _load(file: Path, bank: Bank) -> JointScorecard:
 
 def _phases(bank: Bank) -> dict[str, Any]:
     return {"phases": {name: vars(phase) for name, phase in bank.phases.items()}}
-
-
-def _print(facts: dict[str, Any], account: str, as_json: bool) -> None:
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else account)
