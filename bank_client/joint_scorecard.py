@@ -3,6 +3,7 @@
 ::
 
     fit(X, y)        align (once), own bins and WOE, two proven rounds        -> iv_, figures_, cohort_
+    resume()         go on with a fit that stopped because a service did not answer
     release()        bands of the cohort's rows, within the release limit     -> bands_, coef_, metrics_, card_
     register()       card signed by both sides, filed with the office
     serve()          after the office's approval: the node may build the score table
@@ -39,7 +40,7 @@ from crypto.warm import warm_up
 from models import wire
 from models.consents import Purpose
 from models.logged import Empty
-from models.problems import NotApproved
+from models.problems import NotApproved, PeerUnavailable
 from models.projects import ProjectOpened
 from models.scorecard.bank import bank_columns
 from models.scorecard.card import ModelCard, NodeCard, metrics
@@ -108,6 +109,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: X or y cannot be used; says why.
+            PeerUnavailable: node or office did not answer; `resume` goes on where it stopped.
             Problem: node or office refused; `detail` and `next_step` say what to do.
         """
         bank = self._bank
@@ -119,14 +121,37 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cohort_: AlignedCohort = self._aligned(bank, subjects)
         self._take_rows(X, labels, subjects)
         bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
-        with bank.phase("fit"), shown(self.progress) as progress:
+        with bank.phase("fit"):
             try:
                 limits = replace(Limits(), levels=self.max_bins)
                 self.columns_ = bank_columns(columns_of(self._rows), self.labels_, limits)
             except Refused as refused:
                 raise ValueError(str(refused)) from None
-            training = JointTraining(bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins, progress=progress)
-            trained = training.run()
+            self._unfinished: JointTraining | None = JointTraining(
+                bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins
+            )
+        return self.resume()
+
+    def resume(self) -> Self:
+        """Go on with a `fit` that stopped because node or office did not answer: at the very request that got no answer.
+
+        Raises:
+            ValueError: no training of this model stopped half-way.
+            PeerUnavailable, Problem: as `fit`.
+        """
+        training: JointTraining | None = getattr(self, "_unfinished", None)
+        if training is None:
+            raise ValueError("no training of this model stopped half-way; call fit")
+        bank = self._bank
+        try:
+            with bank.phase("fit"), shown(self.progress) as training.progress:
+                trained = training.run()
+        except PeerUnavailable:
+            raise
+        except BaseException:
+            self._unfinished = None  # refused or given up: there is nothing to go on with
+            raise
+        self._unfinished = None
         self.plan_, self.figures_, self.job_ = trained.plan, trained.figures, trained.plan.job
         self.notes_ = trained.plan.notes
         self._set_figures()
@@ -155,6 +180,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for name in ("model_id_", "card_", "coef_", "intercept_", "bands_", "out_of_fold_", "signed_card_"):
             self.__dict__.pop(name, None)
         self._looked_up: Applicants | None = None
+        self._unfinished = None
 
     def _aligned(self, bank: Bank, subjects: list[str]) -> AlignedCohort:
         if self.cohort is not None:

@@ -3,25 +3,30 @@
 The message diagram is in `models.training`. Nothing that the bank sends can be taken back, so everything it receives is
 compared with what it knows before the next message leaves: the plan with the cohort, the office's word with the own
 commitments, the node's signed transcript with the own digests.
+
+The exchange is one generator that yields a request and is sent its answer. Where a service does not answer, it stays at
+that request, with its idempotency key: to go on is to make the very same request again, which counts once however often
+it is made.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bank_client.alignment import AlignedCohort, Progress, silent
-from bank_client.session import Bank
+from bank_client.session import Bank, Peer
 from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
 from models.http_client import Reply
-from models.problems import InputsRefused, PeerUnavailable, TrainingRefused
+from models.problems import InputsRefused, PeerUnavailable, TrainingRefused, Unavailable
 from models.scorecard import limits as rules
 from models.scorecard.bank import BankColumn, BankTraining
 from models.scorecard.inputs import Opening as BankOpening
@@ -37,6 +42,7 @@ from models.training import (
     OpenRound,
     ProductAnswer,
     ProductRequest,
+    Receipt,
     Replay,
     ReplayRound,
     RoundAnswer,
@@ -50,6 +56,9 @@ from models.training import (
 from models.wire import Signed
 
 M = TypeVar("M", bound=wire.Message)
+R = TypeVar("R")
+Exchange = Generator[Callable[[], Any], Any, R]
+"""Yields requests as calls without arguments, is sent what each gave, and returns R."""
 NONCE_BYTES = 32
 _STEPS = 2 * len(ROUNDS) + 3
 
@@ -72,7 +81,7 @@ class _Played:
 
 
 class JointTraining:
-    """One training; `run` once.
+    """One training. `run` it; where a service did not answer, `run` goes on.
 
     Args:
         bank: the modeller's session.
@@ -97,8 +106,10 @@ class JointTraining:
         self._labels = labels
         self._columns = columns
         self._limits = replace(Limits(), levels=max_bins)
-        self._progress = progress
+        self.progress = progress
         self._done = 0
+        self._exchange: Exchange[Trained] | None = None
+        self._asking: Callable[[], Any] = lambda: None
 
     def run(self) -> Trained:
         """Open a job, play both rounds, have the office replay them, and get the figures.
@@ -106,39 +117,67 @@ class JointTraining:
         Raises:
             TrainingRefused: a limit does not allow it.
             InputsRefused: the office found the inputs malformed; it names which.
-            PeerUnavailable: node or office went away; the cohort stays good for a new training.
+            PeerUnavailable: node or office went away; calling `run` again goes on at the request that got no answer.
             Damaged: what was received does not match what was signed.
         """
         try:
-            return self._run()
-        except PeerUnavailable as problem:
+            return self._go_on()
+        except Unavailable as problem:
             raise PeerUnavailable(
                 f"the training stopped: {problem.detail}",
-                advice="Nothing was released. Call fit again when the service is back: it starts a new training on the same "
-                "aligned cohort.",
+                advice="Nothing was released. Call resume when the service is back: it goes on where it stopped. Or call fit "
+                "again: it starts a new training on the same aligned cohort.",
             ) from None
         except rules.OutOfOrder:
             raise
         except rules.Refused as refused:
             raise TrainingRefused(refused.reason, advice=refused.accepted or None) from None
 
-    def _run(self) -> Trained:
-        signed_plan, plan = self._open()
+    def _go_on(self) -> Trained:
+        if self._exchange is None:
+            self._exchange = self._run()
+            self._asking = next(self._exchange)
+        while True:
+            try:
+                answer = self._asking()
+            except Unavailable:
+                raise  # and stay at this request
+            except Exception as error:
+                self._asking = self._exchange.throw(error)
+                continue
+            try:
+                self._asking = self._exchange.send(answer)
+            except StopIteration as done:
+                trained: Trained = done.value
+                return trained
+
+    def _ask(self, peer: Peer, path: str, message: wire.Message, kind: type[M]) -> Exchange[Reply[M]]:
+        key = secrets.token_urlsafe(16)
+        reply: Reply[M] = yield lambda: peer.logged(path, message, kind, key=key)
+        return reply
+
+    def _run(self) -> Exchange[Trained]:
+        signed_plan, plan = yield from self._open()
         shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns))
         training = BankTraining(shape, self._labels, self._columns, self._limits)
-        played = [self._play(signed_plan, plan, training, round_) for round_ in ROUNDS]
-        rounds = tuple(
-            ReplayRound(
-                opening=one.opening,
-                h=one.answer.h,
-                c=one.answer.c,
-                transcript=one.closed.answer.transcript,
-                receipt=self._bank.receipt(self._bank.node, one.closed.leaves[0]),
+        played = []
+        for round_ in ROUNDS:
+            played.append((yield from self._play(signed_plan, plan, training, round_)))
+        rounds = []
+        for one in played:
+            receipt: Receipt = yield partial(self._bank.receipt, self._bank.node, one.closed.leaves[0])
+            rounds.append(
+                ReplayRound(
+                    opening=one.opening,
+                    h=one.answer.h,
+                    c=one.answer.c,
+                    transcript=one.closed.answer.transcript,
+                    receipt=receipt,
+                )
             )
-            for one in played
-        )
         self._step("receipts")
-        signed = self._bank.office.logged("/replays", Replay(plan=signed_plan, rounds=rounds), Signed).answer
+        replay = Replay(plan=signed_plan, rounds=tuple(rounds))
+        signed = (yield from self._ask(self._bank.office, "/replays", replay, Signed)).answer
         self._step("replay at the office")
         verdict = self._bank.from_office(signed, Verdict)
         expected = (plan.job, self._bank.config.institution, tuple(one.transcript.digest() for one in rounds))
@@ -146,7 +185,7 @@ class JointTraining:
             self._damaged("verdict", "the office's verdict is on another training", signed)
         try:
             # A bad verdict is handed over as well: the node closes the job, and answers what it answers to any bad one.
-            figures = self._bank.node.logged(f"/jobs/{plan.job}/verdict", signed, Figures).answer
+            figures = (yield from self._ask(self._bank.node, f"/jobs/{plan.job}/verdict", signed, Figures)).answer
         except InputsRefused:
             if verdict.usable:
                 raise
@@ -154,38 +193,40 @@ class JointTraining:
         self._step("figures")
         return Trained(plan, figures)
 
-    def _open(self) -> tuple[Signed, JobPlan]:
+    def _open(self) -> Exchange[tuple[Signed, JobPlan]]:
         request = OpenJob(
             project=self._cohort.project,
             cohort=self._cohort.id,
             bank_columns=len(self._columns),
             max_bins=self._limits.levels,
         )
-        signed = self._bank.node.logged("/jobs", request, Signed).answer
+        signed = (yield from self._ask(self._bank.node, "/jobs", request, Signed)).answer
         plan = self._bank.from_node(signed, JobPlan)
         if (plan.project, plan.rows, plan.cohort_root) != (self._cohort.project, self._cohort.rows, self._cohort.root):
             self._damaged("plan", "the node planned another cohort than the one that was agreed", signed)
         return signed, plan
 
-    def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> _Played:
+    def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> Exchange[_Played]:
         node, path = self._bank.node, f"/jobs/{plan.job}/rounds/{round_}"
         opening = wire_opening(plan.job, round_, plan.rows, training.opening(round_))
         # (1) the office's word on the inputs, before the node's nonce is known
-        inputs = self._file_inputs(signed_plan, plan, opening, training.opening(round_).commitments())
+        inputs = yield from self._file_inputs(signed_plan, plan, opening, training.opening(round_).commitments())
         # (2) both nonces
         nonce = secrets.token_bytes(NONCE_BYTES)
-        opened = node.logged(f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened).answer
+        opened = (yield from self._ask(node, f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened)).answer
         training.open_round(session_seed(session_of(plan.job, round_), opened.nonce, nonce))
         # (3) b, p → h, c
         b, p = training.encrypt()
-        answer = node.logged(f"{path}/product", ProductRequest(b=wire.pack(b), p=wire.pack(p)), ProductAnswer).answer
+        product = ProductRequest(b=wire.pack(b), p=wire.pack(p))
+        answer = (yield from self._ask(node, f"{path}/product", product, ProductAnswer)).answer
         self._step(f"round {round_}: product")
         shape = training.plan.shape(round_)
         h = wire.unpack(answer.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False)
         c = wire.unpack(answer.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False)
         # (4) w and the own moments → the node's signed transcript
         w, moments = training.answer(h, c)
-        closed = node.logged(f"{path}/answer", RoundAnswer(w=wire.pack(w), moments=wire.pack(moments)), RoundClosed)
+        response = RoundAnswer(w=wire.pack(w), moments=wire.pack(moments))
+        closed = yield from self._ask(node, f"{path}/answer", response, RoundClosed)
         transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)
         own = digests_of((b, p), (h, c), w, moments)
         said = (transcript.product, transcript.answer, transcript.response, transcript.moments)
@@ -197,9 +238,11 @@ class JointTraining:
         self._step(f"round {round_}: answer")
         return _Played(opening, answer, closed)
 
-    def _file_inputs(self, signed_plan: Signed, plan: JobPlan, opening: Opening, commitments: Sequence[bytes]) -> Signed:
+    def _file_inputs(
+        self, signed_plan: Signed, plan: JobPlan, opening: Opening, commitments: Sequence[bytes]
+    ) -> Exchange[Signed]:
         request = FileInputs(plan=signed_plan, opening=opening)
-        signed = self._bank.office.logged("/replays/inputs", request, Signed).answer
+        signed = (yield from self._ask(self._bank.office, "/replays/inputs", request, Signed)).answer
         inputs = self._bank.from_office(signed, RoundInputs)
         said = (inputs.job, inputs.round, inputs.rows, inputs.plan, tuple(entry.commitment for entry in inputs.vectors))
         if said != (plan.job, opening.round, plan.rows, signed_plan.digest(), tuple(commitments)):
@@ -211,7 +254,7 @@ class JointTraining:
 
     def _step(self, what: str) -> None:
         self._done += 1
-        self._progress(what, self._done, _STEPS)
+        self.progress(what, self._done, _STEPS)
 
 
 def wire_opening(job: str, round_: int, rows: int, opening: BankOpening) -> Opening:
