@@ -1,0 +1,90 @@
+"""A consent captured at the counter: the signed form stays with the bank (mode 0600), its SHA-256 goes to the office."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+from bank_client.desk.notices import Notice
+from bank_client.files import write_private
+from models.consents import Consent, ConsentKind
+
+LARGEST_FORM = 10 << 20
+LONGEST_YEARS = 5
+CLOCK_TOLERANCE = 60
+KINDS = (ConsentKind.COLLECTION, ConsentKind.QUERY)
+WAYS = ("signed-form", "fingerprint-form")
+_BEGINNINGS = {b"%PDF-": "pdf", b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
+
+
+@dataclass(frozen=True, repr=False)
+class ConsentForm:
+    """What the officer entered, and the scanned form."""
+
+    kinds: tuple[ConsentKind, ...]
+    field_sets: tuple[str, ...]
+    until: date
+    way: str
+    witness: str
+    scan: bytes
+
+    @classmethod
+    def read(
+        cls, kinds: list[str], field_sets: list[str], until: str, way: str, witness: str, scan: bytes, today: date
+    ) -> ConsentForm:
+        """Check what was entered; raises `Notice` for the first thing that is missing or wrong."""
+        if not kinds or not set(kinds) <= set(KINDS):
+            raise Notice("consent-kinds")
+        if not field_sets:
+            raise Notice("consent-fields")
+        try:
+            last = date.fromisoformat(until)
+        except ValueError:
+            raise Notice("consent-until") from None
+        if not today < last <= today + timedelta(days=366 * LONGEST_YEARS):
+            raise Notice("consent-until-range", years=LONGEST_YEARS)
+        if way not in WAYS or not witness:
+            raise Notice("consent-witness")
+        if not scan:
+            raise Notice("consent-scan")
+        if len(scan) > LARGEST_FORM:
+            raise Notice("consent-scan-large", mib=LARGEST_FORM >> 20)
+        form = cls(tuple(ConsentKind(kind) for kind in kinds), tuple(field_sets), last, way, witness, scan)
+        form.ending()
+        return form
+
+    def ending(self) -> str:
+        """What kind of file the scan is; raises `Notice` where it is none of those that any machine shows."""
+        for beginning, ending in _BEGINNINGS.items():
+            if self.scan.startswith(beginning):
+                return ending
+        raise Notice("consent-scan-kind")
+
+    def keep(self, data_dir: Path) -> str:
+        """Write the scan under its digest; the digest."""
+        digest = hashlib.sha256(self.scan).hexdigest()
+        write_private(data_dir / "forms" / f"{digest}.{self.ending()}", self.scan)
+        return digest
+
+
+def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose: str, now: int) -> tuple[Consent, ...]:
+    """The consents of a form, to this bank alone and for this purpose; they end with the last day, here."""
+    until = datetime.combine(form.until + timedelta(days=1), time()).astimezone()
+    return tuple(
+        Consent(
+            id=secrets.token_hex(12),
+            subject=subject,
+            kind=kind,
+            recipient=bank,
+            purposes=(purpose,),
+            field_sets=form.field_sets,
+            valid_from=now - CLOCK_TOLERANCE,  # the office's clock may be behind
+            valid_to=int(until.timestamp()),
+            capture=f"{form.way}; witness {form.witness}",
+            evidence_digest=digest,
+        )
+        for kind in form.kinds
+    )

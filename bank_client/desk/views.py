@@ -1,0 +1,146 @@
+"""What pages show of a record and of a receipt, in the language of whoever looks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.verifier.checkpoint import open_checkpoint
+from audit.verifier.errors import LogError
+from audit.verifier.proof import Receipt
+from bank_client.config import BankConfig
+from bank_client.desk.texts import Language, say
+from models.catalogue import Catalogue, Field
+from models.records import CheckRecord, Source, Value
+
+# The departments of the packaged catalogue; a code that is not here is shown as it is.
+DEPARTMENTS = {
+    "FG": ("信用办", "Credit office"),
+    "SC": ("市场监管局", "Market supervision"),
+    "GA": ("公安局", "Police"),
+    "NY": ("农业农村局", "Agriculture"),
+    "XZ": ("乡镇网格", "Township grid"),
+    "ZR": ("自然资源局", "Land and natural resources"),
+    "RH": ("人民银行", "Central bank"),
+    "SP": ("行政审批局", "Administrative approvals"),
+    "LS": ("粮食局", "Grain administration"),
+    "TW": ("团委", "Youth league"),
+    "MZ": ("民政局", "Civil affairs"),
+    "JG": ("金融监管机构", "Insurance supervision"),
+    "GXS": ("供销社", "Supply cooperative"),
+    "CZ": ("财政局", "Finance"),
+    "FY": ("法院", "Court"),
+    "SW": ("税务局", "Taxation"),
+    "RS": ("人社局", "Social security"),
+    "GJ": ("住房公积金中心", "Housing fund"),
+    "UT": ("水电公用", "Utilities"),
+    "GXJ": ("工信局", "Industry"),
+}
+UNITS = {
+    "年": "years", "台": "machines", "万元": "10,000 yuan", "元": "yuan", "宗": "items", "小时": "hours", "分": "points",
+    "次": "times", "人": "persons", "月": "months", "天": "days", "份": "documents", "张": "certificates", "头": "heads",
+    "亩": "mu", "户": "households", "㎡": "m²",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Row:
+    """One field: what it means, its value in words, the unit; `value` is empty where nothing is held."""
+
+    meaning: str
+    value: str
+    unit: str
+    disputed: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Section:
+    """The fields of one category, where they come from and of which day they speak."""
+
+    title: str
+    department: str
+    as_of: str
+    rows: tuple[Row, ...]
+
+
+def sections_of(record: CheckRecord, asked: Sequence[str], catalogue: Catalogue, language: Language) -> list[Section]:
+    """A record as it is shown: all fields that were asked for, by category, in the catalogue's order."""
+    known = [field for field in catalogue if field.name in set(asked)]
+    known += [Field(name=name, category="other", label_zh=name) for name in asked if name not in catalogue]
+    sections = []
+    for category in dict.fromkeys(field.category for field in known):
+        fields = [field for field in known if field.category == category]
+        source = record.sources.get(category, Source(department="", as_of=""))
+        rows = tuple(_row(field, record, language) for field in fields)
+        sections.append(Section(_title(fields[0], language), department(source.department, language), source.as_of, rows))
+    return sections
+
+
+def field_sets_of(asked: Sequence[str], catalogue: Catalogue, language: Language) -> dict[str, str]:
+    """The categories of some fields, and what each is called."""
+    fields = [field for field in catalogue if field.name in set(asked)]
+    return {field.category: _title(field, language) for field in reversed(fields)}
+
+
+def department(code: str, language: Language) -> str:
+    """A department (or several, separated by slashes) in words."""
+    names = [DEPARTMENTS.get(part, (part, part))[language == "en"] for part in code.split("/") if part]
+    return "、".join(names) if language == "zh" else ", ".join(names)
+
+
+def _row(field: Field, record: CheckRecord, language: Language) -> Row:
+    value = record.fields.get(field.name)
+    meaning = field.label_en if language == "en" and field.label_en else field.label_zh
+    unit = UNITS.get(field.unit, field.unit) if language == "en" else field.unit
+    if value is None:
+        return Row(meaning, "", "", disputed=False)
+    return Row(meaning, _words(field, value, language), unit, field.name in record.disputed)
+
+
+def _words(field: Field, value: Value, language: Language) -> str:
+    if isinstance(value, bool):
+        return say(language, "yes" if value else "no")
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    if language == "en" and field.enum_labels_en and value in field.enum_values:
+        return field.enum_labels_en[field.enum_values.index(value)]
+    return value
+
+
+def _title(field: Field, language: Language) -> str:
+    chinese, _, english = field.theme.partition(" / ")
+    return (english if language == "en" else chinese) or chinese or field.category
+
+
+@dataclass(frozen=True)
+class ReceiptView:
+    """A receipt that was verified just now, with nothing but the keys of the settings."""
+
+    index: int
+    origin: str
+    size: int
+    root: str
+    cosigners: tuple[str, ...]
+    command: str
+
+
+def receipt_of(config: BankConfig, proof: Path, entry: Path) -> ReceiptView | None:
+    """What the receipt files of a leaf say, or None where they are not there (yet) or do not verify."""
+    log, witnesses = config.log_key("node"), config.witness_keys("node")
+    try:
+        receipt = Receipt.parse(proof.read_text(encoding="utf-8"))
+        receipt.verify(entry.read_bytes(), [log], witnesses, quorum=len(witnesses))
+        head = open_checkpoint(receipt.checkpoint, [log], witnesses, len(witnesses)).checkpoint
+    except (FileNotFoundError, LogError):
+        return None
+    keys = " ".join([f"--vkey '{log}'", *(f"--witness-vkey '{witness}'" for witness in witnesses)])
+    return ReceiptView(
+        index=receipt.index,
+        origin=head.origin,
+        size=head.size,
+        root=base64.b64encode(head.root).decode(),
+        cosigners=tuple(witness.name for witness in witnesses),
+        command=f"xinqiao verify --receipt {proof.name} --entry {entry.name} {keys}",
+    )
