@@ -14,7 +14,7 @@ take the last one. One beyond a budget is refused; the refusal says which budget
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,7 +77,12 @@ class Purse:
         self._taken.update(budgets)
 
     def spend(self, connection: Connection, contexts: Iterable[TicketContext]) -> None:
-        """Count the questions whose tickets this transaction stores; raises `OverBudget` where others were first."""
+        """Count the questions whose tickets this transaction stores; raises `OverBudget` where a budget is used up.
+
+        It may be called again, where the first transaction came to nothing.
+        """
+        if self._single:
+            self._refused.clear()
         counted = Counter(budget for context in contexts for budget in self._budgets[_place(context)])
         # Rows are locked in one order, so that two requests never wait for each other.
         taken = dict(sorted(counted.items(), key=lambda item: item[0].key))
@@ -112,7 +117,8 @@ class Purse:
     def _open(self, context: TicketContext, checks: int, checks_left: int) -> None:
         kept = (*self._of_the_day(), self._of_the_epoch(context))
         unread = [budget for budget in kept if budget not in self._left]
-        values: Mapping[counts.Key, int] = counts.read(self._connection, [budget.key for budget in unread])
+        # A single question learns it when it is counted; many are told apart before, into those that fit and the others.
+        values = {} if self._single else counts.read(self._connection, [budget.key for budget in unread])
         self._left |= {budget: budget.limit - values.get(budget.key, 0) for budget in unread}
         what, renews = "this project's budget of checks", "it does not renew: file another project for more"
         project = Budget(PROJECT, context.project, 0, checks, what, renews)

@@ -29,6 +29,7 @@ from models.problems import BadIdentity, Conflict, Forbidden, NotFound, TooLarge
 from models.wire import Signed, replace
 
 MOST_CONSENTS = 50_000
+SUBJECTS_A_PAGE = 20_000
 MOST_REFERENCE = 200
 AT_THE_COUNTER = frozenset({ConsentKind.COLLECTION, ConsentKind.QUERY})
 SCORE = "score"
@@ -108,16 +109,21 @@ class Consents:
         return Outcome(Filed(count=len(checked)), [leaf], record)
 
     def eligibility(self, call: Call) -> Signed:
-        """GET /eligibility: what the node may know of consents. Query consents are not in it."""
+        """GET /eligibility?after=…: a page of what the node may know of consents. Query consents are not in it."""
+        after = call.query.get("after", "")
         with call.engine.connect() as connection:
+            collection = consents.collection_subjects(connection, call.now, after, SUBJECTS_A_PAGE)
+            upto = collection[-1] if len(collection) == SUBJECTS_A_PAGE else ""
             return self._office.sign(
                 Eligibility(
                     version=call.now,
                     issued_at=call.now,
-                    collection=consents.collection_subjects(connection, call.now),
-                    modelling=consents.modelling(connection, call.now),
-                    objections=consents.objections(connection),
-                    repairs=consents.repairs(connection),
+                    collection=collection,
+                    modelling=consents.modelling(connection, call.now, after, upto),
+                    objections=consents.objections(connection, after, upto),
+                    repairs=consents.repairs(connection, after, upto),
+                    after=after,
+                    upto=upto,
                 )
             )
 

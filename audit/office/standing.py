@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -19,11 +20,13 @@ class DoubleConsent:
     """The consents of many subjects towards one bank, read at once. `kind` is that of the second consent."""
 
     def __init__(self, connection: Connection, subjects: Iterable[str], kind: ConsentKind, bank: Institution, now: int) -> None:
-        subjects = list(subjects)
-        self._collection = consents.standing(connection, subjects, ConsentKind.COLLECTION, now)
-        self._use = consents.standing(connection, subjects, kind, now)
-        self._bureaus = {bureau.id for bureau in parties.institutions(connection, InstitutionKind.BUREAU)}
+        self._connection = connection
+        self._stand = consents.standing(connection, subjects, {ConsentKind.COLLECTION, kind}, now)
         self._bank, self._kind, self._now = bank, kind, now
+
+    @cached_property
+    def _bureaus(self) -> set[str]:
+        return {bureau.id for bureau in parties.institutions(self._connection, InstitutionKind.BUREAU)}
 
     def find(self, subject: str, purpose: str, field_sets: tuple[str, ...], until: int) -> tuple[Consent, Consent]:
         """The collection consent and the second one that cover this until `until`; raises `NoConsent`."""
@@ -40,13 +43,13 @@ class DoubleConsent:
     def to_collect(self, subject: str, field_sets: tuple[str, ...]) -> Iterator[Consent]:
         """The collection consents that cover these field sets now."""
         collected = {name for name in field_sets if name != SCORE}
-        for consent in self._collection.get(subject, ()):
-            recipient = consent.recipient in self._bureaus or consent.names(self._bank)
-            if recipient and (ANY in consent.field_sets or collected <= set(consent.field_sets)):
+        for consent in self._stand.get((subject, ConsentKind.COLLECTION), ()):
+            covered = ANY in consent.field_sets or collected <= set(consent.field_sets)
+            if covered and (consent.names(self._bank) or consent.recipient in self._bureaus):
                 yield consent
 
     def to_use(self, subject: str, purpose: str, field_sets: tuple[str, ...]) -> Iterator[Consent]:
         """The second consents that cover this bank, purpose and these field sets now."""
-        for consent in self._use.get(subject, ()):
+        for consent in self._stand.get((subject, self._kind), ()):
             if consent.covers(self._bank, purpose, field_sets, self._now):
                 yield consent

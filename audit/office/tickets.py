@@ -111,14 +111,17 @@ class _Asking:
             patterns.note(connection, self._office.settings, self._call, list(zip(asked, queue_ids, strict=True)))
             self._purse.alarm(connection)
 
-        return Outcome(Tickets(results=tuple(one.result for one in given)), [one.leaf for one in given], record, attach=attach)
+        answer, leaves = Tickets(results=tuple(one.result for one in given)), [one.leaf for one in given]
+        return Outcome(answer, leaves, record, attach=attach, brief=self._single)
 
     def _judge(self, connection: Connection, subjects: Sequence[str]) -> list[_Question]:
         """Steps (1) to (5), and the first half of (6)."""
         call = self._call
         consented = DoubleConsent(connection, subjects, ConsentKind.QUERY, call.institution, call.now)
         permissions = Permissions(self._office, connection, call, in_batch=self._batch is not None)
-        seen = questions.seen(connection, [question.request.element for question in self._named])
+        # A single question's element is looked for once, where it is stored; many are told apart before.
+        elements = [] if self._single else [question.request.element for question in self._named]
+        seen = questions.seen(connection, elements)
         judged: list[_Question] = []
         for question in self._named:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
@@ -51,14 +51,17 @@ def revoke(connection: Connection, consent_id: str, now: int) -> bool:
     return connection.execute(update(consent).where(standing).values(revoked_at=now)).rowcount == 1
 
 
-def standing(connection: Connection, subjects: Iterable[str], kind: ConsentKind, now: int) -> dict[str, list[Consent]]:
-    """The consents of a kind that stand at `now`, by subject; subjects without one are absent."""
-    found: defaultdict[str, list[Consent]] = defaultdict(list)
+Standing = dict[tuple[str, ConsentKind], list[Consent]]
+
+
+def standing(connection: Connection, subjects: Iterable[str], kinds: Collection[ConsentKind], now: int) -> Standing:
+    """The consents of these kinds that stand at `now`, by subject and kind; where there is none, the key is absent."""
+    found: defaultdict[tuple[str, ConsentKind], list[Consent]] = defaultdict(list)
     for chunk in chunks(dict.fromkeys(subjects)):
-        query = select(consent.c.subject, consent.c.document)
-        query = query.where(consent.c.subject.in_(chunk), _stands(kind, now)).order_by(consent.c.id)
-        for subject, document in connection.execute(query):
-            found[subject].append(decode(bytes(document), Consent))
+        query = select(consent.c.document).where(consent.c.subject.in_(chunk), _stands(kinds, now)).order_by(consent.c.id)
+        for document in connection.execute(query).scalars():
+            one = decode(bytes(document), Consent)
+            found[one.subject, one.kind].append(one)
     return dict(found)
 
 
@@ -77,15 +80,16 @@ def filed_at(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
     return {row.id: row.filed_at for query in queries for row in connection.execute(query)}
 
 
-def collection_subjects(connection: Connection, now: int) -> tuple[str, ...]:
-    """The subjects whose collection consent stands, sorted."""
-    query = select(consent.c.subject).where(_stands(ConsentKind.COLLECTION, now)).distinct().order_by(consent.c.subject)
-    return tuple(connection.execute(query).scalars())
+def collection_subjects(connection: Connection, now: int, after: str, most: int) -> tuple[str, ...]:
+    """The first of the subjects above `after` whose collection consent stands, in the database's order."""
+    query = select(consent.c.subject).where(_stands([ConsentKind.COLLECTION], now), consent.c.subject > after).distinct()
+    return tuple(connection.execute(query.order_by(consent.c.subject).limit(most)).scalars())
 
 
-def modelling(connection: Connection, now: int) -> tuple[ModellingConsent, ...]:
-    """The modelling consents that stand, by subject."""
-    query = select(consent.c.document).where(_stands(ConsentKind.MODELLING, now)).order_by(consent.c.subject, consent.c.id)
+def modelling(connection: Connection, now: int, after: str, upto: str) -> tuple[ModellingConsent, ...]:
+    """The modelling consents that stand, of subjects above `after` up to `upto`, by subject."""
+    query = select(consent.c.document).where(_stands([ConsentKind.MODELLING], now), _between(consent.c.subject, after, upto))
+    query = query.order_by(consent.c.subject, consent.c.id)
     consents = (decode(bytes(document), Consent) for document in connection.execute(query).scalars())
     return tuple(
         ModellingConsent(subject=c.subject, recipient=c.recipient, valid_from=c.valid_from, valid_to=c.valid_to)
@@ -101,9 +105,10 @@ def set_objection(connection: Connection, new: Objection, now: int) -> None:
         connection.execute(insert(objection).values(row))
 
 
-def objections(connection: Connection) -> tuple[Objection, ...]:
-    """The open disputes."""
+def objections(connection: Connection, after: str = "", upto: str = "") -> tuple[Objection, ...]:
+    """The open disputes, of subjects above `after` up to `upto`."""
     query = select(objection.c.subject, objection.c.field, objection.c.withheld)
+    query = query.where(_between(objection.c.subject, after, upto))
     query = query.order_by(objection.c.subject, objection.c.field)
     return tuple(
         Objection(subject=subject, field=field, open=True, withheld=bool(withheld))
@@ -119,13 +124,20 @@ def set_repair(connection: Connection, new: Repair, decision: str, filed_by: str
         connection.execute(insert(repair).values(row))
 
 
-def repairs(connection: Connection) -> tuple[Repair, ...]:
-    """The repairs that stand."""
-    query = select(repair.c.subject, repair.c.field).order_by(repair.c.subject, repair.c.field)
+def repairs(connection: Connection, after: str = "", upto: str = "") -> tuple[Repair, ...]:
+    """The repairs that stand, of subjects above `after` up to `upto`."""
+    query = select(repair.c.subject, repair.c.field).where(_between(repair.c.subject, after, upto))
+    query = query.order_by(repair.c.subject, repair.c.field)
     return tuple(Repair(subject=subject, field=field) for subject, field in connection.execute(query))
 
 
-def _stands(kind: ConsentKind, now: int) -> ColumnElement[bool]:
+def _between(subject: ColumnElement[str], after: str, upto: str) -> ColumnElement[bool]:
+    """Above `after`, and not above `upto` unless that is empty."""
+    return and_(subject > after, subject <= upto) if upto else subject > after
+
+
+def _stands(kinds: Collection[ConsentKind], now: int) -> ColumnElement[bool]:
+    named = [str(kind) for kind in kinds]
     return and_(
-        consent.c.kind == str(kind), consent.c.valid_from <= now, consent.c.valid_to > now, consent.c.revoked_at.is_(None)
+        consent.c.kind.in_(named), consent.c.valid_from <= now, consent.c.valid_to > now, consent.c.revoked_at.is_(None)
     )

@@ -27,9 +27,10 @@ def add(connection: Connection, more: Mapping[Key, int]) -> dict[Key, int]:
     if not more:
         return {}
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    rows = [dict(zip(("scope", "name", "period"), key, strict=True)) | {"value": more[key]} for key in sorted(more)]
-    new = insert(count).values(rows)
+    new = insert(count)
     counted = new.on_conflict_do_update(
         index_elements=["scope", "name", "period"], set_={"value": count.c.value + new.excluded.value}
-    ).returning(count)
-    return {(row.scope, row.name, row.period): row.value for row in connection.execute(counted)}
+    )
+    rows = [dict(zip(("scope", "name", "period"), key, strict=True)) | {"value": more[key]} for key in sorted(more)]
+    connection.execute(counted, rows)
+    return read(connection, more)
