@@ -43,15 +43,20 @@ def form_of(manifest: Manifest) -> RecordForm:
     return _SCORE if manifest.kind == "score" else RecordForm.of(manifest)
 
 
-def to_json(manifest: Manifest, record: bytes) -> bytes:
-    """A cell's record as JSON of a `CheckRecord`, whatever kind of table it is from; raises `BadMessage`."""
+def read_record(manifest: Manifest, record: bytes) -> CheckRecord:
+    """A cell's record, whatever kind of table it is from; raises `BadMessage`."""
     if manifest.kind != "score":
-        return msgspec.json.encode(form_of(manifest).decode(record))
+        return form_of(manifest).decode(record)
     try:
         score = msgspec.json.decode(record, type=ScoreRecord)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadMessage("this is not the record of a score table") from None
-    return msgspec.json.encode(CheckRecord(fields={"band": score.band, "reasons": "; ".join(score.reasons)}, sources={}))
+    return CheckRecord(fields={"band": score.band, "reasons": "; ".join(score.reasons)}, sources={})
+
+
+def to_json(manifest: Manifest, record: bytes) -> bytes:
+    """What `read_record` gives, as JSON."""
+    return msgspec.json.encode(read_record(manifest, record))
 
 
 def is_disputed(record: bytes) -> bool:

@@ -6,31 +6,31 @@ entry byte for byte, and its tlog-proof under a checkpoint that the office has c
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bank_client.alignment import open_project
+from bank_client.batch_results import read_record
 from bank_client.private_query import CheckResult, PrivateQuery
+from bank_client.receipts import keep_receipt
 from bank_client.session import Bank
 from models.consents import Purpose
 from models.problems import NotApproved
+from models.records import CheckRecord
 
 
 @dataclass(frozen=True)
 class AuthorisedCheck:
-    """The outcome of a check, and where its receipt is kept (without any word of whom it was about)."""
+    """The outcome of a check, and where its receipt is kept (without any word of whom it was about).
+
+    `record` is None where the table has nothing of this subject. What its fields mean is in `bank_client.meanings`; where
+    one is named in `record.disputed`, what it says may be wrong. A score table's record has the fields band and reasons.
+    """
 
     result: CheckResult
+    record: CheckRecord | None = field(repr=False)
     receipt_file: Path
     entry_file: Path
-
-    @property
-    def record(self) -> dict[str, Any] | None:
-        """The record's fields as the node holds them, or None where it has none of this subject."""
-        return None if self.result.record is None else json.loads(self.result.record)
 
 
 def authorised_check(
@@ -55,22 +55,14 @@ def authorised_check(
     Raises:
         Problem: refused; a leaf stands for it.
         Damaged: something did not match what was signed; the office has been told.
+        BadMessage: the record does not have the form that its manifest states.
     """
     served = table or open_project(bank, project).table
     if not served:
         raise NotApproved("this project is for joint modelling and has no table of records; name a score table")
-    result = PrivateQuery(bank, project, served, approver=approver).ask(subject, purpose)
-    return AuthorisedCheck(result, *_keep(bank, result))
-
-
-def _keep(bank: Bank, result: CheckResult) -> tuple[Path, Path]:
+    query = PrivateQuery(bank, project, served, approver=approver)
+    prepared = query.prepare(subject, purpose)
+    result = query.ask_prepared(prepared)
+    record = None if result.record is None else read_record(prepared.epoch.manifest, result.record)
     assert result.receipt is not None, "a single check is completed with its receipt"
-    folder = bank.config.data_dir / "receipts"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stem = folder / str(result.receipt.index)
-    files = stem.with_suffix(".receipt"), stem.with_suffix(".entry")
-    for file, data in zip(files, (result.receipt.proof.encode(), result.receipt.entry), strict=True):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
-    return files
+    return AuthorisedCheck(result, record, *keep_receipt(bank, result.receipt))

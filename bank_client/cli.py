@@ -7,6 +7,7 @@ to the output. A refusal ends with exit code 1 and says what was wrong and what 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bank_client.joint_scorecard import JointScorecard
+    from bank_client.meanings import FieldMeaning
     from bank_client.session import Bank
+    from models.records import CheckRecord
 
 app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
 project = typer.Typer(no_args_is_help=True, help="File a project with the credit office, or look at one.")
@@ -246,21 +249,39 @@ def check(
     purpose: Annotated[str, typer.Option(help="loan-approval or post-loan.")] = "loan-approval",
     table: Annotated[str, typer.Option(help="A score table, to look up one applicant's score.")] = "",
     approver: Annotated[Path | None, typer.Option(help="Settings file of the second person who approves.")] = None,
+    language: Annotated[str, typer.Option(help="In which language fields are explained: en or zh.")] = "en",
     config: Config = SETTINGS,
     as_json: Json = False,
 ) -> None:
     """Look at one consented subject's record; the receipt is kept for `xinqiao verify --receipt`."""
     from contextlib import nullcontext
 
-    from bank_client.checks import authorised_check
+    import msgspec
 
+    from bank_client.checks import authorised_check
+    from bank_client.meanings import meanings, stated_catalogue
+
+    if language not in ("en", "zh"):
+        raise typer.BadParameter("fields are explained in en or zh")
     with session(config) as bank, session(approver) if approver else nullcontext() as second:
+        known = meanings(stated_catalogue(bank), "zh" if language == "zh" else "en")
         found = authorised_check(bank, identifier, subject, purpose, approver=second, table=table)
     assert found.result.leaf is not None
-    facts: dict[str, Any] = {"record": found.record, "leaf": found.result.leaf.index, "epoch": found.result.epoch}
+    facts = {"record": msgspec.to_builtins(found.record), "leaf": found.result.leaf.index, "epoch": found.result.epoch}
     facts |= {"receipt": str(found.receipt_file), "entry": str(found.entry_file)}
-    record = "\n".join(f"  {name:<28} {value}" for name, value in (found.record or {}).items()) or "  the node has no record"
+    record = "\n".join(_lines(found.record, known)) if found.record else "  the node has no record"
     show(facts, f"{record}\nleaf {found.result.leaf.index} of the node's log; receipt in {found.receipt_file}", as_json)
+
+
+def _lines(record: CheckRecord, known: Mapping[str, FieldMeaning]) -> Iterator[str]:
+    """Each value with its meaning, department and day; what is disputed says so."""
+    for name, value in record.fields.items():
+        meaning = known.get(name)
+        line = f"  {name:<28} {value if meaning is None else meaning.words(value)}"
+        if meaning is not None:
+            source = record.sources.get(meaning.category)
+            line += f"  ({meaning.label}" + (f"; {source.department}, {source.as_of})" if source else ")")
+        yield line + ("  DISPUTED: it may be wrong" if name in record.disputed else "")
 
 
 # -------------------------------------------------------------------- what all of them share
