@@ -59,6 +59,7 @@ class LogStore:
         self._leaves_at = select(entries.c.index, entries.c.leaf, since.label("time")).where(
             entries.c.index.in_(bindparam("indices", expanding=True))
         )
+        self._store_openings = {name: _insert_or_ignore(name, tables.openings) for name in ("sqlite", "postgresql")}
         self._append_entries = insert(entries)
         self._append_checkpoint = insert(checkpoints)
         self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
@@ -157,7 +158,7 @@ class LogStore:
     def add_cosignature(self, connection: Connection, size: int, witness: str, line: str) -> None:
         """Keep a witness's verified line; one that is there already stays."""
         row = {"size": size, "witness": witness, "line": line}
-        connection.execute(_insert_or_ignore(connection, self.tables.cosignatures), row)
+        connection.execute(_insert_or_ignore(connection.dialect.name, self.tables.cosignatures), row)
 
     def cosignatures(self, connection: Connection, size: int) -> list[str]:
         """The witnesses' lines under a checkpoint."""
@@ -187,7 +188,9 @@ class LogStore:
     def take_lease(self, connection: Connection, holder: str, now: float, expires: float) -> bool:
         """Make `holder` the one that sequences, unless another's lease has not expired."""
         lease = self.tables.lease
-        connection.execute(_insert_or_ignore(connection, lease), {"id": LEASE_ID, "holder": holder, "expires": expires})
+        connection.execute(
+            _insert_or_ignore(connection.dialect.name, lease), {"id": LEASE_ID, "holder": holder, "expires": expires}
+        )
         taken = connection.execute(
             update(lease)
             .where(lease.c.id == LEASE_ID, (lease.c.holder == holder) | (lease.c.expires < now))
@@ -209,7 +212,7 @@ class LogStore:
         """Keep what commitments open to."""
         if openings:
             rows = [{"commitment": key, "opening": value} for key, value in openings.items()]
-            connection.execute(_insert_or_ignore(connection, self.tables.openings), rows)
+            connection.execute(self._store_openings[connection.dialect.name], rows)
 
     def opening(self, connection: Connection, commitment: bytes) -> bytes | None:
         """What a commitment opens to, or None once it was erased."""
@@ -223,8 +226,8 @@ class LogStore:
         return connection.execute(delete(table).where(table.c.commitment == commitment)).rowcount == 1
 
 
-def _insert_or_ignore(connection: Connection, table: Any) -> Any:
-    if connection.dialect.name == "sqlite":
+def _insert_or_ignore(dialect: str, table: Any) -> Any:
+    if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
 

@@ -40,7 +40,7 @@ class Entrance:
 
     def __init__(self, engine: Engine, nonces: Table, directory: DirectorySource) -> None:
         self._engine = engine
-        self._nonces = nonces
+        self._keep = insert(nonces)
         self._directory = directory
         self._remember = Combiner(self._remember_all, most=MOST_TOGETHER)
 
@@ -72,7 +72,7 @@ class Entrance:
         """Durably before anything is done, so that a restart forgets none."""
         try:
             with writing(self._engine) as connection:
-                connection.execute(insert(self._nonces), list(nonces))
+                connection.execute(self._keep, list(nonces))
         except IntegrityError:
             if len(nonces) == 1:
                 return [problems.Replayed()]

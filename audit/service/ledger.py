@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy import Connection, Engine, Table, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from audit.combining import Combiner
@@ -49,17 +49,18 @@ class Ledger:
     def __init__(self, engine: Engine, log: Log, answers: Table, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._log = log
-        self._answers = answers
+        # What every request runs is built once.
+        self._find = select(answers).where(
+            answers.c.key_id == bindparam("person"), answers.c.idempotency_key == bindparam("key")
+        )
+        self._keep = insert(answers)
         self._clock = clock
         self._file_brief = Combiner(self._file_together, most=MOST_TOGETHER)
 
     def stored(self, request: Request) -> Stored | None:
         """What was answered to this request before; raises `KeyReused` where the key came with another one."""
-        answers = self._answers
         with self._engine.connect() as connection:
-            row = connection.execute(
-                select(answers).where(answers.c.key_id == request.person, answers.c.idempotency_key == request.key)
-            ).one_or_none()
+            row = connection.execute(self._find, {"person": request.person, "key": request.key}).one_or_none()
         if row is None:
             return None
         if row.request_digest != request.digest:
@@ -145,7 +146,7 @@ class Ledger:
                 outcome.attach(connection, queued)
             stored.append(Stored(filing.answer, queued, outcome.cosigned))
         rows = [self._row(filing.request, kept) for filing, kept in zip(filings, stored, strict=True)]
-        connection.execute(insert(self._answers), rows)
+        connection.execute(self._keep, rows)
         return stored
 
     def _row(self, request: Request, stored: Stored) -> dict[str, object]:

@@ -27,6 +27,7 @@ from sharing_node.epochs.store import EpochStore, epoch_key
 from sharing_node.keys import MissingKey
 from sharing_node.node import Node
 from sharing_node.state import repository as state
+from sharing_node.state import spending
 
 MOST_TICKETS = 10_000
 MOST_QUERIES = 4_096
@@ -51,11 +52,11 @@ class Queries:
         opened = [self._open(call, ticket) for ticket in body.tickets]
         epoch = next((item.context.epoch for item in opened if isinstance(item, Ticket) and item.context.table == table), -1)
         with call.engine.connect() as connection:
-            answers = state.epoch_answers(connection, table, epoch, call.now)
+            answers = spending.epoch_answers(connection, table, epoch, call.now)
             if not answers and not state.table_exists(connection, table):
                 raise NotFound("no such table")
             checked = [self._check(item, table, epoch, answers) for item in opened]
-            seen = state.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
+            seen = spending.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
         verdicts = list(_once_each(checked, seen))
         good = [item.element for item in verdicts if isinstance(item, Ticket)]
         if not good and len(verdicts) == 1 and isinstance(verdicts[0], Problem):
@@ -71,9 +72,9 @@ class Queries:
             leaves.append(_leaf(table, epoch, item, signed))
 
         def record(connection: Connection) -> None:
-            state.spend_elements(connection, table, good, call.now)
+            spending.spend_elements(connection, table, good, call.now)
             allowed = self._node.settings.checks_per_epoch
-            state.spend_checks(connection, call.institution.id, table, epoch, amount=len(good), allowed=allowed)
+            spending.spend_checks(connection, call.institution.id, table, epoch, amount=len(good), allowed=allowed)
 
         return Outcome(Evaluations(results=tuple(results)), leaves, record, brief=len(good) <= BRIEF_TICKETS)
 
@@ -82,7 +83,7 @@ class Queries:
         body: QueryColumns = call.body
         table = call.path["table"]
         with call.engine.connect() as connection:
-            if not state.epoch_answers(connection, table, body.epoch, call.now):
+            if not spending.epoch_answers(connection, table, body.epoch, call.now):
                 raise NotFound("this table has no such epoch, or it is closed")
         if not 1 <= body.count <= MOST_QUERIES:
             raise BadMessage(f"between 1 and {MOST_QUERIES} queries are taken at once")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Row, func, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from models import wire
-from models.problems import BadTicket, Conflict, NotFound, OverBudget
+from models.problems import Conflict, NotFound, OverBudget
 from models.projects import Project, ProjectApproval
 from models.tables import SealedManifest
 from models.wire import Signed
-from sharing_node.state.tables import BudgetRow, CohortRow, EpochRow, JobRow, ModelRow, ProjectRow, SpentRow, TableRow
-
-_ELEMENTS_A_QUERY = 10_000
+from sharing_node.state.spending import add_to_budget
+from sharing_node.state.tables import CohortRow, EpochRow, JobRow, ModelRow, ProjectRow, TableRow
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,12 @@ def project(connection: Connection, project_id: str) -> Project:
     return wire.decode(wire.decode(approval, Signed).payload, ProjectApproval).project
 
 
+def projects(connection: Connection) -> list[Project]:
+    """Every opened project."""
+    found = connection.scalars(select(ProjectRow.approval).order_by(ProjectRow.id))
+    return [wire.decode(wire.decode(approval, Signed).payload, ProjectApproval).project for approval in found]
+
+
 def count_training(connection: Connection, project_id: str, allowed: int) -> None:
     """Use up one training of a project; raises `OverBudget` when all are used."""
     done = connection.execute(
@@ -109,28 +112,9 @@ def trainings_used(connection: Connection, project_id: str) -> int:
 
 def spend(connection: Connection, bank: str, kind: str, *, year: int, amount: int, allowed: int) -> None:
     """Add to a bank's yearly budget; raises `OverBudget` beyond `allowed`, changing nothing."""
-    used = _add_to_budget(connection, bank, kind, year, amount)
+    used = add_to_budget(connection, bank, kind, year, amount)
     if used > allowed:
         raise OverBudget(f"this would make {used} {kind} this year where {allowed} are allowed")
-
-
-def _add_to_budget(connection: Connection, bank: str, kind: str, period: int, amount: int) -> int:
-    """What is used of a budget after adding to it; the row stays locked until the transaction ends."""
-    insert_or_add = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(BudgetRow)
-    return connection.execute(
-        insert_or_add.values(bank=bank, kind=kind, year=period, used=amount)
-        .on_conflict_do_update(index_elements=["bank", "kind", "year"], set_={"used": BudgetRow.used + amount})
-        .returning(BudgetRow.used)
-    ).scalar_one()
-
-
-def spend_checks(connection: Connection, bank: str, table_id: str, epoch: int, *, amount: int, allowed: int) -> None:
-    """Add to what a bank has asked of an epoch; raises `OverBudget` beyond `allowed`, changing nothing."""
-    if amount:
-        kind = f"checks-{hashlib.sha256(table_id.encode()).hexdigest()[:16]}"
-        used = _add_to_budget(connection, bank, kind, epoch, amount)
-        if used > allowed:
-            raise OverBudget(f"this would make {used} evaluations in this epoch where {allowed} are allowed")
 
 
 # ---------------------------------------------------------------- cohorts
@@ -305,12 +289,6 @@ def epoch_manifest(connection: Connection, table_id: str, epoch: int, now: int) 
     return wire.decode(found, Signed)
 
 
-def epoch_answers(connection: Connection, table_id: str, epoch: int, now: int) -> bool:
-    """Whether an epoch's tickets are evaluated and its columns answered: it is open and has not expired."""
-    open_now = (EpochRow.table == table_id, EpochRow.epoch == epoch, EpochRow.state == "open", EpochRow.expires_at > now)
-    return connection.scalar(select(EpochRow.epoch).where(*open_now)) is not None
-
-
 def open_epoch(connection: Connection, table_id: str, epoch: int, seal: Signed) -> None:
     """Open a built epoch under the office's seal."""
     done = connection.execute(
@@ -320,6 +298,22 @@ def open_epoch(connection: Connection, table_id: str, epoch: int, seal: Signed) 
     )
     if done.rowcount != 1:
         raise Conflict("this epoch is not waiting to be opened")
+
+
+def end_earlier(connection: Connection, table_id: str, epoch: int, at: int) -> None:
+    """Epochs of a table before this one that answer still do so until `at` at most."""
+    earlier = (EpochRow.table == table_id, EpochRow.epoch < epoch, EpochRow.state == "open", EpochRow.expires_at > at)
+    connection.execute(update(EpochRow).where(*earlier).values(expires_at=at))
+
+
+def epoch_state(connection: Connection, table_id: str, epoch: int) -> str | None:
+    """``built``, ``open`` or ``closed``; None where the epoch has no manifest."""
+    return connection.scalar(select(EpochRow.state).where(EpochRow.table == table_id, EpochRow.epoch == epoch))
+
+
+def close_epoch(connection: Connection, table_id: str, epoch: int) -> None:
+    """Close an epoch that was built and must not open."""
+    connection.execute(update(EpochRow).where(EpochRow.table == table_id, EpochRow.epoch == epoch).values(state="closed"))
 
 
 def close_expired(connection: Connection, now: int) -> list[tuple[str, int]]:
@@ -346,20 +340,3 @@ def current_epoch(connection: Connection, table_id: str, now: int) -> SealedMani
 def latest_epoch(connection: Connection, table_id: str) -> int:
     """The number of the newest epoch of a table, in whatever state; 0 where there is none."""
     return connection.scalar(select(func.max(EpochRow.epoch)).where(EpochRow.table == table_id)) or 0
-
-
-def spent_among(connection: Connection, elements: Sequence[bytes]) -> set[bytes]:
-    """Which of these elements were evaluated before, under any key."""
-    found: set[bytes] = set()
-    for start in range(0, len(elements), _ELEMENTS_A_QUERY):
-        chunk = elements[start : start + _ELEMENTS_A_QUERY]
-        found.update(connection.scalars(select(SpentRow.element).where(SpentRow.element.in_(chunk))))
-    return found
-
-
-def spend_elements(connection: Connection, table_id: str, elements: Sequence[bytes], at: int) -> None:
-    """Mark elements as evaluated; raises `BadTicket` where one was, changing nothing."""
-    if spent_among(connection, elements):
-        raise BadTicket("this ticket was spent before")
-    if elements:
-        connection.execute(insert(SpentRow), [{"element": e, "table_id": table_id, "at": at} for e in elements])
