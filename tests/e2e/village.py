@@ -112,8 +112,8 @@ class Watch:
     def follow(self, name: str, client: SignedClient) -> None:
         send, logged = client._send, client.logged
 
-        def watched_send(method: str, path: str, body: bytes, *rest: Any) -> bytes:
-            answer = send(method, path, body, *rest)
+        def watched_send(method: str, path: str, body: bytes, content_type: str, key: str | None, limit: int) -> bytes:
+            answer = send(method, path, body, content_type, key, limit)
             self.calls.append((name, method, path, len(body), len(answer)))
             return answer
 
