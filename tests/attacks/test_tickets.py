@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -35,7 +36,7 @@ from models.problems import BadElement, BadTicket, NoConsent, Problem
 from models.projects import Target
 from models.tickets import Ticket, TicketContext, TicketRequest
 from models.wire import Signed
-from sharing_node.records.repository import iterate_record_bytes
+from sharing_node.records import Marks, iterate_check_records
 from tests.attacks.stage import ALICE, BOB, CAROL, MAY_ASK, Stage, in_turn, stage
 from tests.office.world import blind_of
 from tests.services import FIELDS, MODELLER, OFFICER, catalogue
@@ -205,7 +206,7 @@ def read_bob_as_alice(stage: Stage) -> bytes | None:
 
 def held(stage: Stage, subject: str) -> bytes:
     with stage.pair.engine.connect() as connection:
-        return dict(iterate_record_bytes(connection, catalogue().select(FIELDS)))[subject]
+        return dict(iterate_check_records(connection, catalogue().select(FIELDS), Marks(), date.today()))[subject]
 
 
 def naive_office_gives_bob_away(stage: Stage) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import create_engine
 
@@ -15,18 +15,21 @@ from models.consents import Purpose
 from models.logged import Empty
 from models.problems import URN, NoConsent, NotApproved, Problem, Suspended
 from models.projects import Target
+from models.records import RecordForm
 from models.tickets import Accesses, AccessQuery, RequestTickets
-from sharing_node.records.repository import iterate_record_bytes
+from sharing_node.records import Marks, iterate_check_records
 from tests.e2e.village import CHECK_FIELDS, Village, Watch, catalogue
 
 pytestmark = pytest.mark.e2e
+
+FORM = RecordForm(CHECK_FIELDS, ("farm", "money"))
 
 
 def held(place: Village) -> dict[str, bytes]:
     """What the node's own database holds for the checked field set, by subject."""
     engine = create_engine(f"sqlite:///{place.database('node')}")
     with engine.connect() as connection:
-        found = dict(iterate_record_bytes(connection, catalogue().select(CHECK_FIELDS)))
+        found = dict(iterate_check_records(connection, catalogue().select(CHECK_FIELDS), Marks(), date.today()))
     engine.dispose()
     return found
 
@@ -38,7 +41,9 @@ def test_the_record_is_byte_for_byte_what_the_node_holds(place: Village, check_p
         for subject in place.applicants[:6]:  # each of the remarks, and of the gaps
             result = query.ask(subject)
             assert result.record == stored[f"opaque:{subject}"]
-            assert set(msgspec.json.decode(result.record or b"")) <= set(CHECK_FIELDS)
+            record = FORM.decode(result.record or b"")
+            assert set(record.fields) <= set(CHECK_FIELDS)
+            assert set(record.sources) == {catalogue()[name].category for name in record.fields}
         assert any("😀" in (query.ask(s).record or b"").decode() for s in place.applicants[6:10])
 
 
