@@ -120,9 +120,10 @@ class ModellingConsent(Message):
 
 
 class Eligibility(Message):
-    """The office's signed list for the node. Query consents are not in it: they would tell whom a bank will ask about.
+    """A page of the office's signed list for the node: of the subjects above `after` up to `upto`; empty is the list's end.
 
-    `collection` holds subjects whose collection consent stands now; `objections` the open disputes, `repairs` those that stand.
+    Query consents are not in it: they would tell whom a bank will ask about. `collection` holds subjects whose collection
+    consent stands now; `objections` the open disputes, `repairs` those that stand.
     """
 
     version: int
@@ -131,6 +132,8 @@ class Eligibility(Message):
     modelling: tuple[ModellingConsent, ...]
     objections: tuple[Objection, ...]
     repairs: tuple[Repair, ...] = ()
+    after: str = ""
+    upto: str = ""
 
 
 class AskStanding(Message):

@@ -118,13 +118,6 @@ class BuildState(Message):
     detail: str
 
 
-class OpenEpoch(Message):
-    """A node operator asks for a built epoch to be sealed by the office and opened."""
-
-    table: str
-    epoch: int
-
-
 class ScoreRecord(Message):
     """What a cell of a score table holds (JSON): the band, and up to four themes as reason codes."""
 

@@ -68,8 +68,8 @@ def from_environment() -> FastAPI:
     return create_app(NodeSettings.from_environment())
 
 
-def create_app(settings: NodeSettings) -> FastAPI:
-    """The node's ASGI application; raises where settings, schema or catalogue do not allow a start."""
+def open_node(settings: NodeSettings) -> Node:
+    """What serves and builds alike work on; raises where settings, schema or catalogue do not allow a start."""
     engine = open_engine(settings.database)
     check_schema(engine)
     keys = key_store(settings)
@@ -83,7 +83,14 @@ def create_app(settings: NodeSettings) -> FastAPI:
     limits = replace(
         Limits(), cohort_rows=settings.cohort_minimum, r2_column=settings.column_r_squared, r2_mean=settings.mean_r_squared
     )
-    node = Node(settings, engine, keys, signing_key, office, catalogue, limits, log, service_keys(settings))
+    return Node(settings, engine, keys, signing_key, office, catalogue, limits, log, service_keys(settings))
+
+
+def create_app(settings: NodeSettings) -> FastAPI:
+    """The node's ASGI application; raises as `open_node`."""
+    node = open_node(settings)
+    engine, office, log = node.engine, node.office, node.log
+    witness = VerifierKey.parse(settings.office_witness)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -102,7 +109,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
         app=app, engine=engine, metadata=metadata, log=log, directory=office, public_url=settings.public_url,
         requests=settings.requests,
     )  # fmt: skip
-    app.state.gate = gate
+    app.state.gate, app.state.node = gate, node
     routes.bind(gate, node)
     app.include_router(log_router(log))
     if settings.office_log:

@@ -1,11 +1,11 @@
-"""The node's commands: for its operator (init, migrate, serve, build) and its stewards (load, template)."""
+"""The node's commands: for its operator (init, migrate, serve, build, builder) and its stewards (load, template)."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,9 +58,12 @@ def serve() -> None:
 
 
 @contextmanager
-def _beside(_settings: NodeSettings) -> Iterator[None]:
+def _beside(settings: NodeSettings) -> Iterator[None]:
     """What runs beside the service's own processes, from before the first of them starts until after the last has ended."""
-    yield
+    from sharing_node.epochs.process import builder_beside
+
+    with builder_beside() if settings.builder == "on" else nullcontext():
+        yield
 
 
 @app.command()
@@ -90,15 +93,39 @@ def load(
 @app.command()
 def build(table: str, person: PersonId, key_file: KeyFile, url: Url = "http://127.0.0.1:8701") -> None:
     """Build the next epoch of a table, have the office check and seal it, and open it."""
-    from models import wire
-    from models.tables import BuildTable, Manifest, OpenEpoch, SealedManifest
-    from models.wire import Signed
+    from models.problems import Problem
+    from models.tables import BuildState, BuildTable
+    from sharing_node.epochs.watch import watch
 
     with _client(url, person, key_file) as client:
-        built = client.logged(f"/tables/{table}/epochs", BuildTable(table=table), Signed).answer
-        manifest = wire.decode(built.payload, Manifest)
-        client.logged(f"/tables/{table}/epochs/open", OpenEpoch(table=table, epoch=manifest.epoch), SealedManifest)
-    typer.echo(f"epoch {manifest.epoch} of {table} is open: {manifest.columns:,} columns of {manifest.rows:,} bytes")
+        try:
+            asked = client.logged(f"/tables/{table}/epochs", BuildTable(table=table), BuildState).answer
+            ended = watch(lambda: client.get(f"/tables/{table}/builds/{asked.epoch}", BuildState))
+        except Problem as problem:
+            typer.echo(f"{problem.detail}. {problem.next_step}", err=True)
+            raise typer.Exit(1) from None
+    if ended.state == "failed":
+        typer.echo(f"epoch {ended.epoch} of {table} was not built: {ended.detail}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"epoch {ended.epoch} of {table} is open")
+
+
+@app.command()
+def builder(
+    beside: Annotated[bool, typer.Option("--beside", hidden=True, help="Started by `serve`, and ends with it.")] = False,
+) -> None:
+    """Build epochs that are asked for and those of the night, and close expired ones; `serve` starts one itself."""
+    from audit.service.logs import configure_logging
+    from sharing_node.app import open_node
+    from sharing_node.epochs.builder import Builder
+    from sharing_node.epochs.process import stop_on_signals, yield_to_the_service
+
+    settings = _settings()
+    _check_schema(settings)
+    configure_logging()
+    if beside:
+        yield_to_the_service()
+    Builder(open_node(settings)).run(stop_on_signals())
 
 
 def template(

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crypto.voprf import VoprfServer, generate_key_pair
+from crypto.xof import derive_key
 
 
 class MissingKey(KeyError):
@@ -26,6 +27,11 @@ class KeyStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the keys lie."""
+        return self._folder
 
     def __repr__(self) -> str:
         return f"KeyStore({str(self._folder)!r})"
@@ -47,6 +53,17 @@ class KeyStore:
         """The VOPRF key of this name; raises `MissingKey`."""
         try:
             return VoprfServer(self._path(f"{name}.oprf").read_bytes())
+        except FileNotFoundError:
+            raise MissingKey("this key does not exist any more") from None
+
+    def has_oprf(self, name: str) -> bool:
+        """Whether there is a VOPRF key of this name."""
+        return self._path(f"{name}.oprf").exists()
+
+    def derived(self, name: str, info: bytes) -> bytes:
+        """32 secret bytes for the purpose `info`, from the VOPRF key of this name and gone with it; raises `MissingKey`."""
+        try:
+            return derive_key(self._path(f"{name}.oprf").read_bytes(), info)
         except FileNotFoundError:
             raise MissingKey("this key does not exist any more") from None
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,7 @@ from models.scorecard.limits import Limits
 from models.wire import Signed
 from sharing_node.keys import KeyStore
 from sharing_node.office import NODE, OfficeLink
+from sharing_node.records.marks import Marks
 from sharing_node.records.repository import subject_types
 from sharing_node.settings import NodeSettings
 
@@ -59,7 +61,7 @@ class Node:
         with self._lock:
             now = self.clock()
             if self._eligibility is None or now - self._eligibility[0] > ELIGIBILITY_FRESH:
-                self._eligibility = (now, self.office.eligibility())
+                self._eligibility = (now, _whole(list(self.office.eligibility())))
             return self._eligibility[1]
 
     def check_project(self, project: Project, now: int) -> None:
@@ -77,6 +79,15 @@ class Node:
                 advice="Align again, and leave out so many more customers that at least 50 rows differ.",
             )
 
+    def marks(self) -> Marks:
+        """What objections withhold or mark, and what was repaired."""
+        listed = self.eligibility()
+        return Marks.of(listed.objections, listed.repairs)
+
+    def today(self) -> date:
+        """The day (UTC) for which expiry is reckoned."""
+        return datetime.fromtimestamp(self.clock(), UTC).date()
+
     def disputed(self, fields: tuple[str, ...]) -> set[str]:
         """Subjects with an open objection that touches one of these fields."""
         touched = {"*", *fields}
@@ -91,3 +102,15 @@ class Node:
         eligible = (willing & set(listed.collection)) - self.disputed(project.fields)
         with self.engine.connect() as connection:
             return sorted(subject_types(connection, eligible))
+
+
+def _whole(pages: list[Eligibility]) -> Eligibility:
+    """One list of all its pages."""
+    return wire.replace(
+        pages[0],
+        upto="",
+        collection=tuple(subject for page in pages for subject in page.collection),
+        modelling=tuple(consent for page in pages for consent in page.modelling),
+        objections=tuple(objection for page in pages for objection in page.objections),
+        repairs=tuple(repair for page in pages for repair in page.repairs),
+    )

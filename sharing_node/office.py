@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -69,11 +70,19 @@ class OfficeLink:
         """Whether the office has suspended a project, whatever it approved before."""
         return project_id in self._directory().directory.suspended_projects
 
-    def eligibility(self) -> Eligibility:
-        """The office's present list of collection and modelling consents and open objections."""
-        listed = self.statement(self._client.get("/eligibility", Signed), Eligibility)
-        self._check_age(listed.issued_at, self._clock())
-        return listed
+    def eligibility(self) -> Iterator[Eligibility]:
+        """The office's present list of collection and modelling consents, objections and repairs, a page at a time."""
+        after = ""
+        while True:
+            path = "/eligibility?" + urlencode({"after": after}) if after else "/eligibility"
+            page = self.statement(self._client.get(path, Signed), Eligibility)
+            self._check_age(page.issued_at, self._clock())
+            if page.after != after or page.upto == after != "":
+                raise BadSignature("the office gave another page of its list than the one that was asked for")
+            yield page
+            if not page.upto:
+                return
+            after = page.upto
 
     def seal(self, manifest: Signed) -> Signed:
         """Have the office check a manifest's matrix and hint; returns its signed `Seal`."""

@@ -31,7 +31,7 @@ class Projects:
             raise Forbidden("this approval was given to another bank")
         self._node.check_project(project, call.now)
         self._check_fields(project)
-        table = self._table_of(project)
+        table = check_table(project)
 
         def record(connection: Connection) -> None:
             state.add_project(connection, project, call.body, call.now)
@@ -60,9 +60,10 @@ class Projects:
             if text:
                 raise Unusable(f"text fields cannot be modelled: {', '.join(text)}")
 
-    def _table_of(self, project: Project) -> StoredTable | None:
-        if project.kind is not ProjectKind.CHECK:
-            return None
-        fields = tuple(sorted(set(project.fields)))
-        # One table per field set: banks with the same fields share its epochs.
-        return StoredTable(f"check-{hashlib.sha256(chr(10).join(fields).encode()).hexdigest()[:16]}", "check", fields, "", "")
+
+def check_table(project: Project) -> StoredTable | None:
+    """The table that a check project asks; None for other kinds. Banks with the same fields share a table and its epochs."""
+    if project.kind is not ProjectKind.CHECK:
+        return None
+    fields = tuple(sorted(set(project.fields)))
+    return StoredTable(f"check-{hashlib.sha256(chr(10).join(fields).encode()).hexdigest()[:16]}", "check", fields, "", "")

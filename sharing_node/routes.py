@@ -6,10 +6,11 @@ from audit.service.gate import Gate
 from audit.service.outcome import Call, Raw
 from audit.verifier.errors import LogError
 from models.alignment import EvaluateAlignment, MatchTags
+from models.catalogue import CatalogueStatement
 from models.logged import Empty
 from models.parties import Role, ServiceKeys
 from models.problems import NotFound
-from models.tables import BuildTable, OpenEpoch, QueryColumns, ServeModel
+from models.tables import BuildTable, QueryColumns, ServeModel
 from models.tickets import EvaluateTickets
 from models.training import OpenJob, OpenRound, ProductRequest, Receipt, RoundAnswer
 from models.wire import Signed
@@ -38,7 +39,7 @@ def bind(gate: Gate, node: Node) -> None:
     trainings = Trainings(node)
     releases = Releases(node, trainings)
     store = EpochStore(node.folder / "epochs")
-    epochs, queries = Epochs(node, store), Queries(node, store)
+    epochs, queries = Epochs(store), Queries(node, store)
 
     gate.logged("POST", "/loads", action="load", roles={Role.STEWARD}, takes="text/csv", limit=LARGEST_FILE)(loads.load)
 
@@ -67,8 +68,10 @@ def bind(gate: Gate, node: Node) -> None:
     gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)
 
     operator = {Role.NODE_OPERATOR}
-    gate.logged("POST", "/tables/{table}/epochs", action="epoch.build", roles=operator, takes=BuildTable)(epochs.build)
-    gate.logged("POST", "/tables/{table}/epochs/open", action="epoch.open", roles=operator, takes=OpenEpoch)(epochs.open)
+    gate.logged("POST", "/tables/{table}/epochs", action="epoch.request", roles=operator, takes=BuildTable)(epochs.ask)
+    gate.unlogged(
+        "GET", "/tables/{table}/builds/{epoch}", roles=operator, why="how far a build is; asking for it and its end are logged"
+    )(epochs.progress)
     gate.logged(
         "POST", "/tables/{table}/evaluate", action="check.evaluate", roles=ASKERS, takes=EvaluateTickets, limit=LARGEST_LIST
     )(queries.evaluate)
@@ -101,7 +104,14 @@ def bind(gate: Gate, node: Node) -> None:
         """GET /keys: what verifies this service's word; to be compared with what the office enrolled."""
         return node.service_keys
 
+    stated = node.sign(CatalogueStatement.of(node.catalogue))
+
+    def catalogue(_path: dict[str, str]) -> Signed:
+        """GET /catalogue: what each field means, who supplies it, and how far it may travel."""
+        return stated
+
     gate.public("GET", "/healthz", why="says only that the service runs")(healthy)
+    gate.public("GET", "/catalogue", why="it describes fields and no person; everyone may know what is shared")(catalogue)
     gate.public("GET", "/keys", why="public keys are meant to be known")(keys)
 
     def receipt(call: Call) -> Receipt:

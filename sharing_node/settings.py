@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from audit.service.settings import ServiceSettings
+from sharing_node.epochs.schedule import Nightly
 
 
 class NodeSettings(ServiceSettings):
@@ -38,6 +39,20 @@ class NodeSettings(ServiceSettings):
     """Whether subjects are keyed by national codes or, for data sets without them, by opaque ids."""
     epoch_hours: Annotated[int, Field(ge=1, le=24)] = 24
     """How long an epoch's table is served; at most 24."""
+    grace_minutes: Annotated[int, Field(ge=0, le=120)] = 15
+    """How long tickets of the epoch before are still answered once the next one is open."""
+    nightly_at: str = "02:00"
+    """The hour at which tables in use are rebuilt; empty: only when an operator asks."""
+    time_zone: str = ""
+    """The time zone of that hour, e.g. ``Asia/Shanghai``; empty: the machine's own."""
+    builder: Literal["on", "off"] = "on"
+    """Whether `serve` starts a builder beside itself; ``off`` where ``xinqiao node builder`` runs elsewhere."""
+    build_backend: Literal["loky", "threading", "dask"] = "loky"
+    """What a build's parts run on: processes, threads, or a Dask cluster that shares the data folder."""
+    build_jobs: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Parts of a build at a time; 0: as many as there are cores."""
+    build_scheduler: str = ""
+    """The address of the Dask scheduler, for ``dask``."""
     checks_per_epoch: Annotated[int, Field(ge=1, le=200_000)] = 200_000
     """Evaluations a bank may have for one epoch of a table."""
     column_passes: Annotated[int, Field(ge=1, le=16)] = 1
@@ -50,6 +65,13 @@ class NodeSettings(ServiceSettings):
     """Largest R² of one column on all released bands."""
     mean_r_squared: Annotated[float, Field(gt=0, le=0.45)] = 0.45
     """Largest average R² over the columns."""
+
+    @model_validator(mode="after")
+    def _builds(self) -> Self:
+        Nightly.parse(self.nightly_at, self.time_zone)
+        if (self.build_backend == "dask") != bool(self.build_scheduler):
+            raise ValueError("a build on Dask needs the scheduler's address, and nothing else does")
+        return self
 
     def office_public_key(self) -> Ed25519PublicKey:
         """The key that verifies the office's statements; ValueError where the setting is no such key."""

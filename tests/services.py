@@ -30,9 +30,9 @@ from models.http_client import SignedClient
 from models.http_signatures import Request, sign_request
 from models.loads import LoadReport
 from models.projects import Project, ProjectKind, ProjectOpened, ProjectStatus
-from models.tables import BuildTable, Manifest, OpenEpoch, SealedManifest
-from models.wire import Signed
+from models.tables import BuildState, BuildTable, Manifest, SealedManifest
 from sharing_node.app import LOG_TABLES, create_app
+from sharing_node.epochs.builder import Builder
 from sharing_node.keys import KeyStore
 from sharing_node.migrate import upgrade
 from sharing_node.settings import NodeSettings
@@ -135,12 +135,13 @@ class Services:
         return self.client(project.requested_by).logged("/projects", status.approval, ProjectOpened).answer.table
 
     def build(self, table: str) -> Manifest:
-        """The operator builds and opens the next epoch of a table."""
+        """The operator asks for the next epoch of a table, which is built, sealed and opened; raises what refused it."""
         operator = self.client("node/op")
-        signed = operator.logged(f"/tables/{table}/epochs", BuildTable(table=table), Signed).answer
-        manifest = wire.decode(signed.payload, Manifest)
-        operator.logged(f"/tables/{table}/epochs/open", OpenEpoch(table=table, epoch=manifest.epoch), SealedManifest)
-        return manifest
+        asked = operator.logged(f"/tables/{table}/epochs", BuildTable(table=table), BuildState).answer
+        Builder(self.app.state.node).run_once()
+        state = operator.get(f"/tables/{table}/builds/{asked.epoch}", BuildState)
+        assert state.state == "open", state
+        return wire.decode(operator.get(f"/tables/{table}/manifest", SealedManifest).manifest.payload, Manifest)
 
     def willing(self, subjects: Sequence[str], kind: ConsentKind) -> None:
         """Collection consents, and those of `kind`, to bank-a."""

@@ -10,9 +10,11 @@ Three kinds of endpoints, each declared as what it is:
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,7 +22,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from sqlalchemy import Engine, MetaData
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -40,6 +42,7 @@ from models.parties import Role
 
 logger = structlog.get_logger()
 DEFAULT_LIMIT = 1 << 20
+_PIECE = 1 << 20
 DEFAULT_REQUESTS = 64
 PUBLIC_THREADS = 8
 BUSY_SECONDS = 1
@@ -334,9 +337,24 @@ async def _drain(http: HttpRequest) -> None:
 
 
 def _respond(answer: wire.Message | Raw) -> Response:
+    if isinstance(answer, Raw) and answer.file is not None:
+        return _stream(answer.file, answer.offset, answer.content_type)
     if isinstance(answer, Raw):
         return Response(answer.body, media_type=answer.content_type)
     return Response(wire.encode(answer), media_type=wire.CONTENT_TYPE)
+
+
+def _stream(path: Path, offset: int, content_type: str) -> Response:
+    file = path.open("rb")  # held open, so that a file that is removed meanwhile is still sent whole
+    size = file.seek(0, os.SEEK_END) - offset
+    file.seek(offset)
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    return StreamingResponse(pieces(), headers={"Content-Length": str(size)}, media_type=content_type)
 
 
 def _refuse(problem: problems.Problem) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -15,10 +16,12 @@ from models.parties import Institution, Person
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer that is not a message, e.g. a hint's bytes."""
+    """An answer that is not a message. With a `file` it is what that holds from `offset` on, read while it is sent."""
 
-    body: bytes = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     content_type: str = "application/octet-stream"
+    file: Path | None = None
+    offset: int = 0
 
 
 @dataclass(frozen=True)

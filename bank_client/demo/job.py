@@ -18,12 +18,13 @@ from models import wire
 from models.consents import Consent, ConsentKind, FileConsents, Filed
 from models.loads import LoadReport
 from models.logged import Empty
+from models.problems import Unusable
 from models.projects import Decision, Project, ProjectKind, ProjectStatus
-from models.tables import BuildTable, Manifest, ModelStatus, OpenEpoch, SealedManifest
-from models.wire import Signed
+from models.tables import BuildState, BuildTable, Manifest, ModelStatus, SealedManifest
 
 CONSENTS_A_REQUEST = 20_000
 YEAR = 365 * 24 * 3600
+LOOK_SECONDS = 0.1
 
 Say = Callable[[str], None]
 """Takes one line of the account."""
@@ -104,12 +105,15 @@ class MainJob:
         return self.build(model.serve())
 
     def build(self, table: str) -> Manifest:
-        """The operator builds the next epoch of a table; under the office's seal it opens."""
+        """The operator asks for the next epoch of a table; it opens under the office's seal."""
         client = self.town.client(self.operator, "node")
-        signed = client.logged(f"/tables/{table}/epochs", BuildTable(table=table), Signed).answer
-        manifest = wire.decode(signed.payload, Manifest)
-        client.logged(f"/tables/{table}/epochs/open", OpenEpoch(table=table, epoch=manifest.epoch), SealedManifest)
-        return manifest
+        state = client.logged(f"/tables/{table}/epochs", BuildTable(table=table), BuildState).answer
+        while state.state != "open":
+            if state.state == "failed":
+                raise Unusable(f"the node could not build {table}: {state.detail}")
+            time.sleep(LOOK_SECONDS)
+            state = client.get(f"/tables/{table}/builds/{state.epoch}", BuildState)
+        return wire.decode(client.get(f"/tables/{table}/manifest", SealedManifest).manifest.payload, Manifest)
 
     def verify(self) -> list[LogState]:
         """Check both logs from outside, with their public keys alone."""

@@ -1,93 +1,132 @@
-"""From records to a matrix: cells sorted by tag, columns with their Merkle paths, and the hint. No I/O."""
+"""From records to D and its hint, in steps that survive being killed and hold a block in memory, whatever the size.
+
+::
+
+    records, by id ─> shards ─> y = F(k, id), cells, sorted runs ─> merged with dummies ─> columns of D, paths ─> hint D·A
+                       (each shard on a core of its own)              (a range of tags)     (blocks of columns)   (of rows)
+
+Each step finds what it did before and goes on. The same plan and key give the same bytes on any number of machines.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from crypto.lwe_params import PIR
+from models.problems import Unusable
+from models.tables import tag_context
+from sharing_node.epochs import columns, sealing
+from sharing_node.epochs.layout import Layout
+from sharing_node.epochs.work import Arranged, Built, Plan, Snapshot, Work, hint_part, run
+from sharing_node.epochs.workers import Workers
+from sharing_node.keys import KeyStore
 
-from audit.verifier.merkle import leaf_hash, node_hash, prove_inclusion, root_of
-from crypto import cells, pir
-from crypto.voprf import VoprfServer
-from models.problems import Conflict
-from models.tables import column_entry, path_depth, tag_context
+T = TypeVar("T")
+Report = Callable[[str, int, int], None]
+"""Told (stage, done, total); what it raises ends the build, which may be taken up again."""
 
-DUMMY_STEP = 1000
-LARGEST_COLUMNS = 1 << 15
-LARGEST_ROWS = 9_600  # keeps the hint, rows × 1,024 × 4 bytes, below 40 MB
-PAD_STEP = 32
-
-
-@dataclass(frozen=True)
-class BuiltTable:
-    """One epoch's public data: D uint8[rows, columns], hint uint32[rows, n], and what the manifest says of them."""
-
-    matrix: NDArray[np.uint8] = field(repr=False)
-    hint: NDArray[np.uint32] = field(repr=False)
-    seed: bytes
-    cells_per_column: int
-    padded_size: int
-    boundaries: bytes = field(repr=False)
-    root: bytes
+READ, SEAL, SORT, ARRANGE, HINT = "read records", "seal cells", "sort cells", "arrange columns", "compute hint"
 
 
-def build(server: VoprfServer, table: str, epoch: int, subjects: Sequence[str], records: Sequence[bytes]) -> BuiltTable:
-    """Build one epoch. `records` are the plain records in the order of `subjects` (canonical ids, distinct)."""
-    outputs = server.evaluate_many([subject.encode() for subject in subjects])
-    context = tag_context(table, epoch)
-    padded_size = _padded_size(records)
-    keyed = (cells.derive(y, context) for y in outputs)
-    sealed = cells.seal_many(((tag, key, record) for (tag, key), record in zip(keyed, records, strict=True)), padded_size)
-    target = max(DUMMY_STEP, math.ceil(len(sealed) / DUMMY_STEP) * DUMMY_STEP)
-    per_column = _cells_per_column(target, cells.cell_size(padded_size))
-    columns = math.ceil(target / per_column)
-    sealed += [cells.dummy_cell(padded_size) for _ in range(columns * per_column - len(sealed))]
-    sealed.sort()
-    matrix, root = _matrix(sealed, per_column)
-    seed = secrets.token_bytes(32)
-    boundaries = b"".join(sealed[i * per_column][:8] for i in range(columns))
-    if any(sealed[i * per_column - 1][:8] == sealed[i * per_column][:8] for i in range(1, columns)):
-        # A client searches one column only, so its boundary must tell the two tags apart. One build in a million millions.
-        raise Conflict("two tags agree in their first eight bytes at a column's boundary", advice="Build the epoch once more.")
-    return BuiltTable(matrix, pir.setup(matrix, seed), seed, per_column, padded_size, boundaries, root)
+class TableBuild:
+    """One table's build in a folder of its own, under the key named `key`."""
 
+    def __init__(
+        self,
+        work: Work,
+        plan: Plan,
+        keys: KeyStore,
+        key: str,
+        workers: Workers,
+        report: Report,
+        *,
+        subjects_a_shard: int = sealing.SHARD_SUBJECTS,
+    ) -> None:
+        self._work, self._plan, self._keys, self._key = work, plan, keys, key
+        self._workers, self._report = workers, report
+        self._subjects_a_shard = subjects_a_shard
+        self._context = tag_context(plan.table, plan.epoch)
 
-def _padded_size(records: Sequence[bytes]) -> int:
-    longest = max((len(record) for record in records), default=0) + 4
-    return math.ceil(longest / PAD_STEP) * PAD_STEP
+    def run(self, records: Callable[[], Iterable[tuple[str, bytes]]]) -> Built:
+        """Do what is not done yet. `records` gives (id, record) in strict order of ids; it is called if they were not read.
 
+        Raises:
+            Unusable: nobody has a record.
+            Conflict: records out of order; `BoundaryCollision` where the build must begin anew under another key.
+        """
+        work = self._work
+        work.tidy()
+        found = work.marked("built", Built)
+        if found is not None:
+            return found
+        with self._workers.ready():
+            snapshot = work.marked("snapshot", Snapshot) or self._read(records)
+            layout = Layout.of(snapshot.subjects, snapshot.padded_size)
+            arranged = work.marked("arranged", Arranged)
+            if arranged is None:
+                if not work.has("cells"):
+                    self._seal(snapshot)
+                    self._sort(snapshot, layout)
+                arranged = self._arrange(snapshot, layout)
+            return self._hint(snapshot, layout, arranged)
 
-def _cells_per_column(count: int, cell_size: int) -> int:
-    # Up and down together cost 4·(columns + rows) bytes a query; the best split has as many rows as columns.
-    balanced = max(1, round(math.sqrt(count / cell_size)))
-    fewest = math.ceil(count / LARGEST_COLUMNS)
-    most = max(1, (LARGEST_ROWS - 32 * 15) // cell_size)
-    return max(fewest, min(balanced, most))
+    def _read(self, records: Callable[[], Iterable[tuple[str, bytes]]]) -> Snapshot:
+        work = self._work
+        self._report(READ, 0, 0)
+        work.remove(path.name for path in work.folder.glob("shard-*"))
+        found = sealing.take_snapshot(work, records(), self._subjects_a_shard, lambda done: self._report(READ, done, 0))
+        if not found.subjects:
+            raise Unusable("no consented subject has a record for this table; load data and consents first")
+        work.mark("snapshot", found)
+        return found
 
+    def _seal(self, snapshot: Snapshot) -> None:
+        task = sealing.SealShard(self._work.folder, self._keys.folder, self._key, self._context, snapshot.padded_size)
+        self._parts(SEAL, task, snapshot.shards, run)
 
-def _matrix(sealed: list[bytes], per_column: int) -> tuple[NDArray[np.uint8], bytes]:
-    columns = len(sealed) // per_column
-    bodies = [b"".join(sealed[i * per_column : (i + 1) * per_column]) for i in range(columns)]
-    leaves = [leaf_hash(column_entry(i, body)) for i, body in enumerate(bodies)]
-    nodes: dict[tuple[int, int], bytes] = {(0, i): leaf for i, leaf in enumerate(leaves)}
-    level, width = 0, columns
-    while width > 1:
-        for i in range(width // 2):
-            nodes[level + 1, i] = node_hash(nodes[level, 2 * i], nodes[level, 2 * i + 1])
-        level, width = level + 1, width // 2
-    depth = path_depth(columns)
-    matrix = np.empty((len(bodies[0]) + 32 * depth, columns), dtype=np.uint8)
-    for i, body in enumerate(bodies):
-        path = b"".join(prove_inclusion(i, columns, lambda level, index: nodes[level, index]))
-        matrix[:, i] = np.frombuffer(body + path.ljust(32 * depth, b"\0"), dtype=np.uint8)
-    return matrix, root_of(leaves)
+    def _sort(self, snapshot: Snapshot, layout: Layout) -> None:
+        self._report(SORT, 0, layout.cells)
+        secret = self._keys.derived(self._key, sealing.dummy_purpose(self._context))
+        runs = range(snapshot.shards)
+        report = lambda done: self._report(SORT, done, layout.cells)  # noqa: E731
+        sealing.merge(self._work, layout, sealing.dummy_run(secret, layout), runs, report)
+        self._work.remove(map(run, runs))
 
+    def _arrange(self, snapshot: Snapshot, layout: Layout) -> Arranged:
+        self._work.remove(map(run, range(snapshot.shards)))
+        self._report(ARRANGE, 0, layout.columns)
+        PIR.check_samples(layout.columns)
+        found = columns.arrange(self._work, layout, lambda done: self._report(ARRANGE, done, layout.columns))
+        self._work.mark("arranged", found)
+        return found
 
-def digest(array: NDArray[np.uint8] | NDArray[np.uint32]) -> bytes:
-    """SHA-256 over the C-ordered little-endian bytes, as the manifest states it."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).digest()
+    def _hint(self, snapshot: Snapshot, layout: Layout, arranged: Arranged) -> Built:
+        work = self._work
+        work.remove(["cells"])
+        parts = range(math.ceil(layout.rows / columns.HINT_ROWS))
+        self._parts(HINT, columns.HintPart(work.folder, self._plan.seed), len(parts), hint_part)
+        digest = columns.join_hint(work, layout.rows, parts)
+        found = Built(
+            rows=layout.rows,
+            columns=layout.columns,
+            cells_per_column=layout.per_column,
+            padded_size=snapshot.padded_size,
+            seed=self._plan.seed,
+            root=arranged.root,
+            boundaries=arranged.boundaries,
+            matrix_digest=arranged.matrix_digest,
+            hint_digest=digest,
+        )
+        work.mark("built", found)
+        work.remove(map(hint_part, parts))
+        return found
+
+    def _parts(self, stage: str, task: Callable[[int], int], count: int, name: Callable[[int], str]) -> None:
+        """Run the parts of a stage that have no file yet."""
+        missing = [index for index in range(count) if not self._work.has(name(index))]
+        done = count - len(missing)
+        self._report(stage, done, count)
+        for finished, _ in enumerate(self._workers.each(task, missing), done + 1):
+            self._report(stage, finished, count)

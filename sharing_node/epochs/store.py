@@ -1,8 +1,7 @@
-"""Matrices and hints of epochs as files, mapped into memory; one process maps each once."""
+"""Matrices and hints of epochs as files; every process maps a matrix, so that all share one copy in the page cache."""
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.problems import NotFound
+from sharing_node.epochs.columns import HINT, MATRIX, data_offset
+from sharing_node.epochs.work import Work, sync_folder
 
 
 def epoch_key(table: str, epoch: int) -> str:
@@ -18,52 +19,64 @@ def epoch_key(table: str, epoch: int) -> str:
 
 
 class EpochStore:
-    """Files below one folder: ``<table>/<epoch>.matrix.npy`` and ``.hint.npy``."""
+    """Files below one folder: ``<table>/<epoch>.matrix.npy`` and ``.hint.npy``, and ``<epoch>.build/`` while one is built."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._open: dict[tuple[str, int], NDArray[np.uint8]] = {}
 
-    def save(self, table: str, epoch: int, matrix: NDArray[np.uint8], hint: NDArray[np.uint32]) -> None:
-        """Write both files durably, each beside its place and then renamed: never half a table."""
-        for kind, array in (("matrix", matrix), ("hint", hint)):
-            path = self._path(table, epoch, kind)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = path.with_suffix(".draft")
-            with draft.open("wb") as file:
-                np.save(file, array)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+    def work_folder(self, table: str, epoch: int) -> Path:
+        """Where an epoch is built: on the same disk as its files, so that these are put in place by renaming."""
+        return self._folder / table / f"{epoch}.build"
+
+    def adopt(self, table: str, epoch: int, work: Work) -> None:
+        """Put the files of a finished build in their place; those that are there already stay."""
+        for name in (MATRIX, HINT):
+            if work.has(name):
+                work.path(name).replace(self.path(table, epoch, name))
+        sync_folder(self._folder / table)
 
     def matrix(self, table: str, epoch: int) -> NDArray[np.uint8]:
-        """D, read-only, in memory; raises `NotFound`."""
+        """D, uint8[rows, columns], read-only, mapped; raises `NotFound`."""
         with self._lock:
+            # Files are removed by the builder, which is another process: a mapping would keep their bytes on the disk.
+            for gone in [known for known in self._open if not self.path(*known, MATRIX).exists()]:
+                del self._open[gone]
             kept = self._open.get((table, epoch))
             if kept is None:
-                kept = self._load(table, epoch, "matrix").view(np.uint8)
-                self._open[table, epoch] = kept
+                kept = self._open[table, epoch] = np.asarray(self._map(table, epoch, MATRIX))
             return kept
 
-    def hint(self, table: str, epoch: int) -> NDArray[np.uint32]:
-        """The hint, read from its file; raises `NotFound`."""
-        return self._load(table, epoch, "hint").view(np.uint32)
+    def file(self, table: str, epoch: int, name: str) -> tuple[Path, int]:
+        """The file of an epoch's matrix or hint, and where in it the array's bytes begin; raises `NotFound`."""
+        path = self.path(table, epoch, name)
+        try:
+            return path, data_offset(path)
+        except FileNotFoundError:
+            raise _gone() from None
 
     def remove(self, table: str, epoch: int) -> None:
-        """Forget an epoch and delete its files."""
+        """Forget an epoch and delete its files, those of its build too."""
         with self._lock:
             self._open.pop((table, epoch), None)
-        for kind in ("matrix", "hint"):
-            self._path(table, epoch, kind).unlink(missing_ok=True)
+        for name in (MATRIX, HINT):
+            self.path(table, epoch, name).unlink(missing_ok=True)
+        folder = self.work_folder(table, epoch)
+        if folder.exists():
+            Work(folder).discard()
 
-    def _load(self, table: str, epoch: int, kind: str) -> NDArray[np.generic]:
+    def path(self, table: str, epoch: int, name: str) -> Path:
+        """Where an epoch's matrix or hint lies."""
+        return self._folder / table / f"{epoch}.{name}"
+
+    def _map(self, table: str, epoch: int, name: str) -> NDArray[np.uint8]:
         try:
-            array: NDArray[np.generic] = np.load(self._path(table, epoch, kind))
+            array: NDArray[np.uint8] = np.load(self.path(table, epoch, name), mmap_mode="r")
         except FileNotFoundError:
-            raise NotFound("this epoch has no files here any more") from None
-        array.flags.writeable = False
+            raise _gone() from None
         return array
 
-    def _path(self, table: str, epoch: int, kind: str) -> Path:
-        return self._folder / table / f"{epoch}.{kind}.npy"
+
+def _gone() -> NotFound:
+    return NotFound("this epoch has no files here any more")

@@ -132,6 +132,8 @@ class BuildRow(Base):
     asked_at: Mapped[int] = mapped_column(BigInteger)
     begun_at: Mapped[int | None] = mapped_column(BigInteger)
     ended_at: Mapped[int | None] = mapped_column(BigInteger)
+    leaf: Mapped[int | None] = mapped_column(BigInteger)
+    """The queue id of the leaf that holds the manifest."""
 
 
 class BuilderRow(Base):

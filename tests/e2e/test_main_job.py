@@ -70,7 +70,7 @@ def test_each_release_of_the_run_has_its_leaf(place: Village, run: MainRun) -> N
     assert about(model=model.model_id_, card=model.signed_card_.digest()) == {"model.card": 1}
     assert about(model=model.model_id_, table=model.table_) == {"model.serve": 1}
     assert about(table=model.table_, epoch=run.manifest.epoch) == {
-        "epoch.build": 1, "epoch.open": 1, "check.evaluate": len(place.applicants),
+        "epoch.request": 1, "epoch.build": 1, "epoch.open": 1, "check.evaluate": len(place.applicants),
     }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from crypto import cells, pir
 from crypto.errors import InvalidCiphertext
 from crypto.voprf import VoprfServer, generate_key_pair
 from models.tables import column_entry, path_depth, path_length, tag_context
-from sharing_node.epochs import build
+from sharing_node.epochs.layout import cells_per_column
+from tests.tables import BuiltTable, build
 
 SUBJECTS = [f"opaque:{i}" for i in range(1_234)]
 RECORDS = [f'{{"a":{i},"b":"{"x" * (i % 40)}"}}'.encode() for i in range(1_234)]
@@ -22,11 +23,11 @@ def server() -> VoprfServer:
 
 
 @pytest.fixture(scope="module")
-def built(server: VoprfServer) -> build.BuiltTable:
-    return build.build(server, "t", 7, SUBJECTS, RECORDS)
+def built(server: VoprfServer) -> BuiltTable:
+    return build(server, "t", 7, SUBJECTS, RECORDS)
 
 
-def test_each_record_comes_back_through_the_private_query(server: VoprfServer, built: build.BuiltTable) -> None:
+def test_each_record_comes_back_through_the_private_query(server: VoprfServer, built: BuiltTable) -> None:
     rows, columns = built.matrix.shape
     boundaries = np.frombuffer(built.boundaries, dtype=">u8")
     client = pir.PirClient(built.seed, columns)
@@ -45,7 +46,7 @@ def test_each_record_comes_back_through_the_private_query(server: VoprfServer, b
     assert rows == built.cells_per_column * size + 32 * path_depth(columns)
 
 
-def test_a_table_has_whole_thousands_of_cells_and_all_look_alike(built: build.BuiltTable) -> None:
+def test_a_table_has_whole_thousands_of_cells_and_all_look_alike(built: BuiltTable) -> None:
     columns = built.matrix.shape[1]
     assert columns * built.cells_per_column >= 2_000
     size = cells.cell_size(built.padded_size)
@@ -58,7 +59,7 @@ def test_a_table_has_whole_thousands_of_cells_and_all_look_alike(built: build.Bu
     assert len(set(tags)) == len(tags)
 
 
-def test_the_key_of_another_subject_or_epoch_opens_nothing(server: VoprfServer, built: build.BuiltTable) -> None:
+def test_the_key_of_another_subject_or_epoch_opens_nothing(server: VoprfServer, built: BuiltTable) -> None:
     size = cells.cell_size(built.padded_size)
     tag, key = cells.derive(server.evaluate(b"opaque:1"), tag_context("t", 7))
     other_tag, other_key = cells.derive(server.evaluate(b"opaque:1"), tag_context("t", 8))
@@ -77,7 +78,7 @@ def test_the_key_of_another_subject_or_epoch_opens_nothing(server: VoprfServer, 
 
 @pytest.mark.parametrize(("count", "cell"), [(1_000, 80), (21_000, 700), (1_000_000, 144), (150_000, 80)])
 def test_the_split_keeps_queries_answers_and_hint_small(count: int, cell: int) -> None:
-    per_column = build._cells_per_column(count, cell)
+    per_column = cells_per_column(count, cell)
     columns = -(-count // per_column)
     rows = per_column * cell + 32 * path_depth(columns)
     assert 4 * columns <= 131_072

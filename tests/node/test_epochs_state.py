@@ -11,6 +11,7 @@ from audit.database import open_engine, writing
 from models.problems import Conflict, NotFound
 from models.wire import Signed
 from sharing_node.epochs.store import EpochStore, epoch_key
+from sharing_node.epochs.work import Work
 from sharing_node.keys import KeyStore, MissingKey
 from sharing_node.migrate import upgrade
 from sharing_node.state import repository as state
@@ -44,13 +45,21 @@ def test_an_epoch_opens_once_and_closes_when_it_has_expired(database_url: str) -
 def test_a_closed_epoch_leaves_neither_key_nor_files(tmp_path: Path) -> None:
     keys, store = KeyStore(tmp_path / "keys"), EpochStore(tmp_path / "epochs")
     keys.new_oprf(epoch_key("t", 1))
-    store.save("t", 1, np.ones((4, 4), dtype=np.uint8), np.ones((4, 2), dtype=np.uint32))
+    work = Work(store.work_folder("t", 1))
+    np.save(work.path("matrix.npy"), np.ones((4, 4), dtype=np.uint8))
+    np.save(work.path("hint.npy"), np.ones((4, 2), dtype="<u4"))
+    store.adopt("t", 1, work)
     assert store.matrix("t", 1).sum() == 16
-    assert store.hint("t", 1).shape == (4, 2)
+    path, offset = store.file("t", 1, "hint.npy")
+    assert path.read_bytes()[offset:] == np.ones((4, 2), dtype="<u4").tobytes()
+    with pytest.raises(ValueError, match="read-only"):
+        store.matrix("t", 1)[0, 0] = 1
     keys.destroy_oprf(epoch_key("t", 1))
-    store.remove("t", 1)
+    EpochStore(tmp_path / "epochs").remove("t", 1)  # as the builder does, in another process
     with pytest.raises(MissingKey):
         keys.oprf(epoch_key("t", 1))
     with pytest.raises(NotFound):
         store.matrix("t", 1)
+    with pytest.raises(NotFound):
+        store.file("t", 1, "hint.npy")
     assert list((tmp_path / "epochs" / "t").iterdir()) == []

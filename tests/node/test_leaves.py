@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from audit.service import gate
 from models import wire
+from models.consents import ConsentKind, FileConsents
 from models.loads import LoadReport
-from models.tables import OpenEpoch
+from models.tables import BuildTable
 from tests.services import FIELDS, Services, send, services
 
 
@@ -21,12 +23,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 def test_a_number_that_no_database_holds_is_refused_with_a_leaf(pair: Services) -> None:
-    before = len(pair.leaves())
-    body = wire.encode(OpenEpoch(table="t", epoch=(1 << 64) - 1))
-    response = send(pair.signed("node", "node/op", "POST", "/tables/t/epochs/open", body))
+    office = pair.office.office
+    before = office.log.size
+    consent = pair.office.consent("opaque:1", ConsentKind.COLLECTION, valid_to=(1 << 64) - 1)
+    response = send(pair.signed("office", "office/wang", "POST", "/consents", wire.encode(FileConsents(consents=(consent,)))))
     assert response.status_code == 400, response.text
-    [leaf] = pair.leaves()[before:]
-    assert (leaf["action"], leaf["outcome"], leaf["problem"]) == ("epoch.open", "refused", "bad-request")
+    with office.engine.connect() as connection:
+        [leaf] = [msgspec.json.decode(entry) for entry in office.log.store.entries(connection, before, 10)]
+    assert (leaf["action"], leaf["outcome"], leaf["problem"]) == ("consent.file", "refused", "bad-request")
 
 
 def test_a_handler_that_breaks_leaves_a_leaf(pair: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,11 +39,11 @@ def test_a_handler_that_breaks_leaves_a_leaf(pair: Services, monkeypatch: pytest
 
     monkeypatch.setattr(gate, "Call", breaks)
     before = len(pair.leaves())
-    response = send(pair.signed("node", "node/op", "POST", "/tables/t/epochs/open", wire.encode(OpenEpoch(table="t", epoch=1))))
+    response = send(pair.signed("node", "node/op", "POST", "/tables/t/epochs", wire.encode(BuildTable(table="t"))))
     assert response.status_code == 500
     assert "fault of our own" not in response.text
     [leaf] = pair.leaves()[before:]
-    assert (leaf["action"], leaf["outcome"]) == ("epoch.open", "refused")
+    assert (leaf["action"], leaf["outcome"]) == ("epoch.request", "refused")
 
 
 def test_a_delivery_of_one_row_cannot_be_guessed_from_its_leaf(pair: Services) -> None:

@@ -75,7 +75,7 @@ def test_who_builds_tables_cannot_ask_and_who_asks_cannot_build(pair: Services) 
     """No role of the bureau evaluates, and no role of a bank loads or builds."""
     bureau, banks = {Role.STEWARD, Role.NODE_OPERATOR, Role.NODE}, {Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER}
     for endpoint in endpoints(pair):
-        if endpoint.action in {"load", "epoch.build", "epoch.open"}:
+        if endpoint.action in {"load", "epoch.request"}:
             assert not endpoint.roles & banks
         elif endpoint.kind == "logged":
             assert not endpoint.roles & bureau

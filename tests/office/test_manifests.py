@@ -69,14 +69,14 @@ def test_other_bytes_than_the_manifest_names(world: World, what: str) -> None:
 
 @pytest.mark.attack
 def test_a_hint_that_is_wrong_in_one_word_though_its_digest_is_signed(world: World) -> None:
-    from sharing_node.epochs import build
+    from tests.tables import digest
 
     manifest = wire.decode(world.manifest(table="lying").payload, Manifest)
     hint = np.frombuffer(world.tables.bytes_of["lying", 1, "hint"], "<u4").reshape(manifest.rows, -1).copy()
     hint[3, 5] ^= np.uint32(1 << 31)
     world.tables.bytes_of["lying", 1, "hint"] = hint.tobytes()
     with pytest.raises(Damaged, match="hint"):
-        submit(world, world.by_node(wire.replace(manifest, hint_digest=build.digest(hint))))
+        submit(world, world.by_node(wire.replace(manifest, hint_digest=digest(hint))))
 
 
 BAD: dict[str, tuple[type[Problem], dict[str, Any]]] = {

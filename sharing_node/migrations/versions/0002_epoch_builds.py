@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
         sa.Column("begun_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("leaf", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["table_id"], ["served_table.id"], name=op.f("fk_epoch_build_table_id_served_table")),
         sa.PrimaryKeyConstraint("table_id", "epoch", name=op.f("pk_epoch_build")),
     )
