@@ -23,7 +23,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no": ("否", "No"),
     "role-loan_officer": ("信贷员", "loan officer"),
     "role-approver": ("复核人", "approver"),
-    "idle": ("长时间未操作，{seconds} 秒后将自动退出。", "Nothing was done for a while: you will be signed out in {seconds} s."),
+    "idle": ("长时间未操作，{seconds} 秒后将自动退出。",
+             "Nothing was done for a while: you will be signed out in {seconds} s."),
     "stay": ("继续使用", "Stay signed in"),
     # signing in
     "signin": ("登录", "Sign in"),
@@ -34,7 +35,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "signed-out": ("您已退出，请重新登录。", "You are signed out. Please sign in again."),
     "signin-unknown": ("本网点没有此人。", "This branch has no such person."),
     "signin-wrong": ("口令不对。还可以再试 {left} 次。", "The passphrase does not open this key. {left} more attempts."),
-    "signin-wait": ("口令多次输错，请在 {minutes} 分钟后再试。", "Too many wrong passphrases. Try again in {minutes} minutes."),
+    "signin-wait": ("口令多次输错，请在 {minutes} 分钟后再试。",
+                    "Too many wrong passphrases. Try again in {minutes} minutes."),
     "signin-key": ("这把密钥不是信用办登记的那一把，请联系信用办。",
                    "This is not the key that the credit office has enrolled. Ask the credit office."),
     "signin-suspended": ("信用办已暂停您或本行的权限。", "The credit office has suspended you or your bank."),
@@ -44,8 +46,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "new-check": ("新的查询", "New check"),
     "open-decisions": ("待登记的决定", "Decisions still to be recorded"),
     "open-none": ("没有待登记的决定。", "No decision is waiting."),
-    "open-why": ("每次查询都要把结果告诉信用办。身份号码中间部分已隐去，登记后即删除，最长保留 90 天；已登记的查询 30 天后删除。",
-                 "The credit office is told what became of every check. The masked id is erased when the decision is recorded, "
+    "open-why": ("每次查询都要把结果告诉信用办。身份号码中间部分已隐去，登记后即删除，最长保留 90 天；"
+                 "已登记的查询 30 天后删除。",
+                 "The credit office is told what became of every check. The masked id is erased when the decision is "
+                 "recorded, "
                  "after 90 days at the latest; decided checks are deleted after 30 days."),
     "today": ("今天的查询", "Today's checks"),
     "today-none": ("今天还没有查询。", "No checks today."),
@@ -74,7 +78,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "person": ("申请人信息", "The applicant"),
     "id-national": ("公民身份号码或统一社会信用代码", "Citizen number or unified social credit code"),
     "id-opaque": ("主体编号", "Subject number"),
-    "id-hint": ("只在本机核对格式，不会显示在网址或日志中。", "Checked on this machine only; it is in no address and no log."),
+    "id-hint": ("只在本机核对格式，不会显示在网址或日志中。",
+                "Checked on this machine only; it is in no address and no log."),
     "id-citizen": ("公民身份号码，格式正确", "A citizen number, well formed"),
     "id-organisation": ("统一社会信用代码，格式正确", "A unified social credit code, well formed"),
     "id-opaque-good": ("格式正确", "Well formed"),
@@ -82,13 +87,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "id-missing": ("请输入号码。", "Enter the id."),
     "reference-hint": ("本行的业务编号，不要写姓名或身份号码。", "The bank's own number of the case; no name and no id."),
     "reference-long": ("编号最多 {most} 个字符。", "The reference has at most {most} printable characters."),
-    "reference-id": ("编号里有身份号码，请换成业务编号。", "The reference holds an id of a person. Use the bank's own number."),
+    "reference-id": ("编号里有身份号码，请换成业务编号。",
+                     "The reference holds an id of a person. Use the bank's own number."),
     "project-unknown": ("本网点没有设置这个项目。", "The settings of this branch name no such project."),
-    "purpose-not-covered": ("这个项目只批准了另一种用途：{purpose}。", "This project is approved for another purpose: {purpose}."),
+    "purpose-not-covered": ("这个项目只批准了另一种用途：{purpose}。",
+                            "This project is approved for another purpose: {purpose}."),
     "continue": ("继续", "Continue"),
     # consent
     "consents": ("授权情况", "Consents"),
-    "consents-lead": ("查询需要两项授权：采集授权和查询授权（双授权）。", "A check needs two consents: to collect the data, and to look at it."),
+    "consents-lead": ("查询需要两项授权：采集授权和查询授权（双授权）。",
+                      "A check needs two consents: to collect the data, and to look at it."),
     "consent-collection": ("采集授权", "Consent to collect"),
     "consent-query": ("查询授权", "Consent to a check"),
     "stands": ("有效", "Stands"),
@@ -96,7 +104,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "holds-until": ("有效期至 {day}", "until {day}"),
     "ends-soon": ("即将到期，请在本次续签", "ends soon: renew it now"),
     "counts-later": ("采集授权刚刚登记，从下一期数据开始生效，预计不晚于 {moment}。此前查询会没有记录。",
-                     "The consent to collect is new. It counts from the next epoch of the table, which is expected by {moment}; "
+                     "The consent to collect is new. It counts from the next epoch of the table, which is expected by "
+                     "{moment}; "
                      "until then a check finds no record."),
     "query-at-once": ("查询授权立即生效。", "A consent to a check counts at once."),
     "capture": ("在柜台办理授权", "Take a consent at the counter"),
@@ -115,7 +124,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "consent-kinds": ("请选择授权种类。", "Choose which consents were given."),
     "consent-fields": ("请选择数据范围。", "Choose which data."),
     "consent-until": ("请填写有效期。", "Enter until when the consent holds."),
-    "consent-until-range": ("有效期应在明天之后、{years} 年以内。", "A consent holds from tomorrow on, for at most {years} years."),
+    "consent-until-range": ("有效期应在明天之后、{years} 年以内。",
+                            "A consent holds from tomorrow on, for at most {years} years."),
     "consent-witness": ("请选择签署方式和见证人。", "Choose how the form was signed, and the witness."),
     "consent-scan": ("请上传授权书扫描件。", "Attach the scan of the signed form."),
     "consent-scan-large": ("扫描件不能超过 {mib} MB。", "The scan has at most {mib} MB."),
@@ -130,7 +140,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "reveal": ("显示号码", "Show the id"),
     "steps": ("步骤", "Steps"),
     "waiting": ("等待复核", "Waiting for the second approval"),
-    "waiting-lead": ("请复核人在另一台电脑登录后处理，{moment} 前有效。", "An approver signs in elsewhere and decides; good until {moment}."),
+    "waiting-lead": ("请复核人在另一台电脑登录后处理，{moment} 前有效。",
+                     "An approver signs in elsewhere and decides; good until {moment}."),
     "approved-by": ("{name} 已同意，可以查询。", "{name} has approved. You can make the check."),
     "declined-by": ("{name} 未同意：{reason}", "{name} has declined: {reason}"),
     "waiting-over": ("复核超时，请重新提交。", "The time for the second approval is over. Ask for it again."),
@@ -146,7 +157,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "step-later": ("未开始", "to come"),
     "case-asked": ("这一笔已经提交过查询。", "This question has been asked already."),
     "case-not-approved": ("复核人还没有同意。", "No approver has approved this question yet."),
-    "case-no-ticket": ("这次查询没有用掉凭证，不需要登记决定。", "This check spent no ticket, so there is nothing to report."),
+    "case-no-ticket": ("这次查询没有用掉凭证，不需要登记决定。",
+                       "This check spent no ticket, so there is nothing to report."),
     "case-gone": ("没有这笔查询，或者您已重新登录。", "There is no such check, or you have signed in anew since."),
     # the record
     "record": ("查询结果", "The record"),
@@ -158,7 +170,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "not-held": ("无", "none"),
     "disputed": ("有异议", "Disputed"),
     "disputed-why": ("标有“有异议”的内容，当事人已向信用办提出异议，尚未处理完毕，可能有误，请勿单独据此拒绝。",
-                     "The person has objected to what is marked as disputed, and the office has not settled it yet. It may be "
+                     "The person has objected to what is marked as disputed, and the office has not settled it yet. It "
+                     "may be "
                      "wrong: do not decline on it alone."),
     "no-record": ("没有记录", "No record"),
     "no-record-why": ("数据局没有此人的这类数据，或采集授权尚未生效。这不说明信用好坏。",
@@ -166,15 +179,18 @@ TEXTS: dict[str, tuple[str, str]] = {
                       "nothing about the person's credit."),
     "damaged": ("数据损坏，未能读取", "Damaged: it could not be read"),
     "damaged-why": ("收到的内容与签名不符，证据已保存并已告知信用办。请不要自行重复查询，等信用办答复。",
-                    "What came is not what was signed. The evidence is kept and the credit office has been told. Do not ask the "
+                    "What came is not what was signed. The evidence is kept and the credit office has been told. Do not "
+                    "ask the "
                     "same question again by yourself; wait for the office."),
     "refused": ("查询未获准", "The check was refused"),
     "interrupted-why": ("查询途中工作台停止。若用掉了凭证，请登记为“未使用”。",
                         "The desk stopped during this check. If a ticket was spent, record it as not used."),
-    "record-gone": ("查询内容只在当次登录中显示，现已清除。", "A record is shown only while you are signed in after the check; it is gone."),
+    "record-gone": ("查询内容只在当次登录中显示，现已清除。",
+                    "A record is shown only while you are signed in after the check; it is gone."),
     # the receipt
     "receipt": ("日志回执", "Receipt of the log"),
-    "receipt-lead": ("这次查询已写入数据局的公开日志，并由信用办会签。", "This check stands in the node's public log, cosigned by the credit office."),
+    "receipt-lead": ("这次查询已写入数据局的公开日志，并由信用办会签。",
+                     "This check stands in the node's public log, cosigned by the credit office."),
     "receipt-none": ("回执尚未取得。", "The receipt is not here yet."),
     "leaf": ("日志序号", "Leaf"),
     "log": ("日志", "Log"),
@@ -189,7 +205,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "show-receipt": ("查看和打印回执", "Show and print the receipt"),
     # the decision
     "decision": ("贷款决定", "The decision"),
-    "decision-lead": ("决定会告知信用办，当事人可以查到。", "The credit office is told, and the person can ask it who looked and why."),
+    "decision-lead": ("决定会告知信用办，当事人可以查到。",
+                      "The credit office is told, and the person can ask it who looked and why."),
     "decision-known": ("已登记：{outcome}。如有错误可以更正。", "Recorded: {outcome}. It can be corrected."),
     "decision-saved": ("决定已登记。", "The decision is recorded."),
     "outcome": ("结果", "Outcome"),
@@ -217,7 +234,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "not-found": ("没有这一页。", "There is no such page."),
     "bad-form": ("表单内容不完整，请返回重填。", "The form is not complete. Go back and fill it in."),
     "too-large": ("上传的内容太大。", "What was sent is too large."),
-    "fault": ("工作台出错了。请记下时间，告诉管理员。", "Something went wrong at the desk. Note the time and tell its keeper."),
+    "fault": ("工作台出错了。请记下时间，告诉管理员。",
+              "Something went wrong at the desk. Note the time and tell its keeper."),
     "problem": ("未能完成", "It could not be done"),
 }  # fmt: skip
 
