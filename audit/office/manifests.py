@@ -16,6 +16,9 @@ ciphertext: it has no key to any cell, and learns how many cells a table has, du
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from io import BufferedRandom
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +41,15 @@ from models.catalogue import CatalogueError
 from models.http_client import SignedClient
 from models.problems import Damaged, NotApproved, PeerUnavailable, SecondManifest, Unusable
 from models.tables import SCORE_FIELD_SET, Manifest, Seal, SubmitManifest, column_entry, path_depth, path_length
-from models.wire import encode, split, unpack
+from models.wire import encode, split
 
 PARAMETERS = "pir"
 LONGEST_EPOCH = 24 * 3600
-LARGEST_MATRIX = 1 << 30
+LARGEST_MATRIX = 32 << 30
+BLOCK_BYTES = 64 << 20
+"""Of columns in memory at a time; the table itself lies in a file."""
 HINT_VECTORS = 64
+T = TypeVar("T", np.uint8, np.uint32)
 
 
 class Manifests:
@@ -113,20 +119,31 @@ class Manifests:
     def _compare(self, manifest: Manifest) -> None:
         if not self._office.settings.node_url:
             raise PeerUnavailable("the office does not know where the node is", advice="Set XINQIAO_OFFICE_NODE_URL.")
-        client = SignedClient(self._office.settings.node_url, OFFICE_KEY_ID, self._office.keys.service)
-        try:
-            base = f"/tables/{manifest.table}/epochs/{manifest.epoch}"
-            matrix = client.get_raw(f"{base}/matrix")
-            hint = client.get_raw(f"{base}/hint")
-        finally:
-            client.close()
-        for what, data, digest in (("matrix", matrix, manifest.matrix_digest), ("hint", hint, manifest.hint_digest)):
-            if hashlib.sha256(data).digest() != digest:
-                raise Damaged(f"the {what} has another digest than the manifest says")
-        table = unpack(matrix, "|u1", (manifest.rows, manifest.columns), "the matrix")
-        _check_columns(table, manifest)
-        words = unpack(hint, "<u4", (manifest.rows, PIR.dimension), "the hint")
-        check_hint(table, words.astype(np.uint32, copy=False), manifest.seed, HINT_VECTORS)
+        folder = self._office.settings.data_dir
+        with (
+            SignedClient(self._office.settings.node_url, OFFICE_KEY_ID, self._office.keys.service) as client,
+            tempfile.TemporaryFile(dir=folder) as matrix_file,
+            tempfile.TemporaryFile(dir=folder) as hint_file,
+        ):
+            matrix = _fetch(client, manifest, "matrix", matrix_file, manifest.matrix_digest, manifest.columns, np.uint8)
+            hint = _fetch(client, manifest, "hint", hint_file, manifest.hint_digest, PIR.dimension, np.uint32)
+            _check_columns(matrix, manifest)
+            check_hint(matrix, hint, manifest.seed, HINT_VECTORS)
+
+
+def _fetch(
+    client: SignedClient, manifest: Manifest, what: str, file: BufferedRandom, digest: bytes, width: int, word: type[T]
+) -> NDArray[T]:
+    """One array of the table, downloaded into a file and mapped from there: word[rows, width]; raises `Damaged`."""
+    stored = np.dtype(word).newbyteorder("<")
+    size = manifest.rows * width * stored.itemsize
+    client.download(f"/tables/{manifest.table}/epochs/{manifest.epoch}/{what}", file, size)
+    if file.tell() != size:
+        raise Damaged(f"the {what} is shorter than the manifest says")
+    file.seek(0)
+    if hashlib.file_digest(file, "sha256").digest() != digest:
+        raise Damaged(f"the {what} has another digest than the manifest says")
+    return np.asarray(np.memmap(file, stored, "r", shape=(manifest.rows, width))).astype(word, copy=False)
 
 
 def _check_columns(table: NDArray[np.uint8], manifest: Manifest) -> None:
@@ -134,18 +151,27 @@ def _check_columns(table: NDArray[np.uint8], manifest: Manifest) -> None:
 
     A column that is wrong in one of these would be sealed damage, for which the node could watch who comes upon it.
     """
-    body = manifest.cells_per_column * cell_size(manifest.padded_size)
-    columns = np.ascontiguousarray(table.T)
-    cells = columns[:, :body].reshape(-1, cell_size(manifest.padded_size))
-    tags = np.ascontiguousarray(cells[:, :8]).view(">u8").ravel()
-    first = tags[:: manifest.cells_per_column]
-    if first.tobytes() != manifest.boundaries or (tags[:-1] > tags[1:]).any() or (first[:-1] >= first[1:]).any():
+    size = cell_size(manifest.padded_size)
+    body = manifest.cells_per_column * size
+    boundaries = np.frombuffer(manifest.boundaries, ">u8")
+    in_order = bool((boundaries[:-1] < boundaries[1:]).all())
+    leaves: list[bytes] = []
+    last = np.zeros(1, np.uint64)
+    step = max(1, BLOCK_BYTES // body)
+    for start in range(0, manifest.columns, step):
+        columns = np.ascontiguousarray(table[:body, start : start + step].T)
+        tags = np.ascontiguousarray(columns.reshape(-1, size)[:, :8]).view(">u8").ravel()
+        first = tags[:: manifest.cells_per_column]
+        in_order &= np.array_equal(first, boundaries[start : start + len(columns)])
+        in_order &= bool(last[0] <= tags[0] and (tags[:-1] <= tags[1:]).all())
+        last = tags[-1:]
+        leaves += [leaf_hash(column_entry(index, column.tobytes())) for index, column in enumerate(columns, start)]
+    if not in_order:
         raise Damaged("the cells are not in the order of their tags, or the boundaries are not the first tag of each column")
-    leaves = [leaf_hash(column_entry(index, column[:body].tobytes())) for index, column in enumerate(columns)]
     if root_of(leaves) != manifest.root:
         raise Damaged("the columns have another Merkle root than the manifest says")
-    for index, (leaf, column) in enumerate(zip(leaves, columns, strict=True)):
-        path = column[body:].tobytes()
+    for index, (leaf, below) in enumerate(zip(leaves, np.ascontiguousarray(table[body:].T), strict=True)):
+        path = below.tobytes()
         length = path_length(index, manifest.columns) * HASH_BYTES
         try:
             verify_inclusion(index, manifest.columns, leaf, split(path[:length], HASH_BYTES, "path"), manifest.root)

@@ -335,8 +335,3 @@ def current_epoch(connection: Connection, table_id: str, now: int) -> SealedMani
     if row is None or row.seal is None:
         raise NotFound("no epoch of this table is open; the node builds one every night or when its operator asks")
     return SealedManifest(manifest=wire.decode(row.manifest, Signed), seal=wire.decode(row.seal, Signed))
-
-
-def latest_epoch(connection: Connection, table_id: str) -> int:
-    """The number of the newest epoch of a table, in whatever state; 0 where there is none."""
-    return connection.scalar(select(func.max(EpochRow.epoch)).where(EpochRow.table == table_id)) or 0
