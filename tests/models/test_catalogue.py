@@ -8,16 +8,19 @@ from dataclasses import replace
 
 import pytest
 
+from models import wire
 from models.catalogue import (
     SUBJECT_TYPES,
     Catalogue,
     CatalogueError,
+    CatalogueStatement,
     Field,
     default_catalogue,
     effective_mode,
     shareable,
 )
 from models.identity import Kind
+from models.problems import BadMessage
 from tests.conftest import shared_path
 
 HEADER = "category,field,label_zh,type,subject_types,source_dept,cycle,grade,share_mode,enum_values,minimum,maximum\n"
@@ -59,6 +62,62 @@ def test_every_packaged_field_can_be_checked_shown_and_explained() -> None:
             assert field.maximum is not None
         assert field.sensitive == (field.grade == "L4" or field.mode == "N")
     assert all(len(names) == 1 and "" not in names for names in themes.values())
+
+
+def test_adverse_information_expires_and_says_by_which_date() -> None:
+    adverse = {field.name: (field.expires_years, field.dated_by) for field in default_catalogue() if field.expires_years}
+    assert set(adverse.values()) == {(5, ""), (5, "publicity_end_date")}
+    assert adverse["penalty_severity"] == adverse["publicity_end_date"] == (5, "publicity_end_date")
+    assert {"judgment_defaulter_flag", "tax_arrears", "commitment_breach_count", "list_type"} <= adverse.keys()
+    assert not {"credit_points", "leased_in_area", "award_count_36m"} & adverse.keys()
+
+
+def test_every_word_of_an_enum_is_explained_in_english() -> None:
+    for field in default_catalogue():
+        assert len(field.enum_labels_en) == len(field.enum_values)
+        assert all(label.isascii() for label in field.enum_labels_en)
+
+
+def test_a_catalogue_is_stated_and_read_back() -> None:
+    catalogue = replace(default_catalogue(), identity="opaque")
+    stated = CatalogueStatement.of(catalogue)
+    assert wire.decode(wire.encode(stated), CatalogueStatement).read() == catalogue
+    for broken in ({"identity": "passport"}, {"csv": b"category,field\n"}, {"csv": b"\xff"}):
+        with pytest.raises(BadMessage):
+            wire.replace(stated, **broken).read()
+
+
+MORE = HEADER.strip() + ",enum_labels_en,expires_years,dated_by\n"
+DATED = "land,ended,止,date,*,NY,year,L1,O,,,,,,\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,0,", "expires_years is 1 to"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,101,", "expires_years is 1 to"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,five,", "whole number"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,-5,", "whole number"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,,ended", "give expires_years too"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,5,other", "dated_by must name a date field"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,,5,a", "dated_by must name a date field"),
+        ("demo,a,甲,int,*,NY,year,L1,O,,,,,5,ended", "dated_by must name a date field"),
+        ("land,a,甲,enum,*,NY,year,L1,O,x;y,,,X,,", "enum_labels_en"),
+        ("land,a,甲,enum,*,NY,year,L1,O,x;y,,,X;,,", "enum_labels_en"),
+        ("land,a,甲,int,*,NY,year,L1,O,,,,X,,", "enum_labels_en"),
+    ],
+)
+def test_a_bad_word_on_expiry_or_codes_is_named(line: str, message: str) -> None:
+    with pytest.raises(CatalogueError, match=message):
+        Catalogue.from_csv((MORE + DATED + line + "\n").encode())
+
+
+def test_expiry_and_codes_are_part_of_the_definition() -> None:
+    whole = "land,a,甲,enum,*,NY,year,L1,O,x;y,,,X;Y,5,ended\n"
+    catalogue = Catalogue.from_csv((MORE + DATED + whole).encode())
+    assert Catalogue.from_csv(catalogue.to_csv()) == catalogue
+    for less in (whole.replace("X;Y", ""), whole.replace(",5,ended", ",5,"), whole.replace(",5,ended", ",6,ended")):
+        assert Catalogue.from_csv((MORE + DATED + less).encode()).digest() != catalogue.digest()
 
 
 def test_subject_types_are_spelled_alike_in_code_and_data() -> None:

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from models import wire
-from models.consents import ConsentKind, Eligibility, FileConsents, Filed, FileObjections, Objection, RevokeConsent
+from models.consents import (
+    ConsentKind,
+    Eligibility,
+    FileConsents,
+    Filed,
+    FileObjections,
+    FileRepairs,
+    Objection,
+    Repair,
+    RevokeConsent,
+)
 from models.logged import Empty
 from models.problems import BadIdentity, Conflict, Forbidden, NotFound, Problem, TooLarge, Unusable
 from models.wire import Signed
@@ -56,6 +66,51 @@ def test_objections_are_opened_and_settled(world: World) -> None:
         assert (dispute in eligibility(world).objections) == expected
     with pytest.raises(Unusable):
         world.clerk.logged("/objections", FileObjections(objections=(wire.replace(dispute, field="no field"),)), Filed)
+
+
+def test_a_dispute_may_withhold_its_field_until_it_is_settled(world: World) -> None:
+    dispute = Objection(subject="opaque:o2", field="main_product", open=True, withheld=True)
+    for objection in (dispute, wire.replace(dispute, withheld=False), dispute):
+        world.clerk.logged("/objections", FileObjections(objections=(objection,)), Filed)
+        assert [o for o in eligibility(world).objections if o.subject == "opaque:o2"] == [objection]
+    settled = wire.replace(dispute, open=False)
+    with pytest.raises(Unusable, match="withholds nothing"):
+        world.clerk.logged("/objections", FileObjections(objections=(settled,)), Filed)
+    world.clerk.logged("/objections", FileObjections(objections=(wire.replace(settled, withheld=False),)), Filed)
+    assert all(o.subject != "opaque:o2" for o in eligibility(world).objections)
+
+
+def test_repairs_stand_until_they_are_taken_back(world: World) -> None:
+    repair = Repair(subject="opaque:p1", field="penalty_severity")
+    decision = "信用修复〔2026〕12号"
+    for filed, expected in ((repair, [repair]), (repair, [repair]), (wire.replace(repair, stands=False), [])):
+        world.clerk.logged("/repairs", FileRepairs(decision=decision, repairs=(filed,)), Filed)
+        listed = eligibility(world)
+        assert [r for r in listed.repairs if r.subject == "opaque:p1"] == expected
+        assert decision.encode() not in wire.encode(listed), "the decision stays at the office"
+    leaf = next(leaf for leaf in reversed(world.leaves()) if leaf["action"] == "repair.file")
+    assert leaf["facts"] == {"count": 1}
+
+
+BAD_REPAIRS: dict[str, tuple[type[Problem], dict[str, Any]]] = {
+    "no field of the catalogue": (Unusable, {"field": "no field"}),
+    "the whole record": (Unusable, {"field": "*"}),
+    "no identity": (BadIdentity, {"subject": "citizen:123"}),
+    "no decision": (Unusable, {"decision": ""}),
+    "a decision too long": (Unusable, {"decision": "x" * 201}),
+    "none at all": (TooLarge, {"none": True}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REPAIRS)
+def test_malformed_repairs_are_not_stored(world: World, name: str) -> None:
+    problem, changes = BAD_REPAIRS[name]
+    facts = {"subject": "opaque:p2", "field": "penalty_severity", "decision": "7"} | changes
+    repair = Repair(subject=facts["subject"], field=facts["field"])
+    filed = FileRepairs(decision=facts["decision"], repairs=() if "none" in facts else (repair,))
+    with pytest.raises(problem):
+        world.clerk.logged("/repairs", filed, Filed)
+    assert all(r.subject != "opaque:p2" for r in eligibility(world).repairs)
 
 
 def test_identities_are_stored_in_their_canonical_form(world: World) -> None:
