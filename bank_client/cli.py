@@ -1,4 +1,4 @@
-"""The bank's commands: for its modellers (project, align, train, release, serve, score) and its officers (check, village).
+"""The bank's commands: for its modellers (project, align, train, release, serve, score), its officers (check, village, desk).
 
 Every command takes `--json` and then prints one object; otherwise progress goes to the error stream and a short account
 to the output. A refusal ends with exit code 1 and says what was wrong and what to do next.
@@ -41,13 +41,30 @@ KeptCohort = Annotated[Path | None, typer.Option(help="A cohort that `align` wro
 
 
 @app.command()
-def keygen(file: KeyFile, as_json: Json = False) -> None:
+def keygen(
+    file: KeyFile,
+    protect: Annotated[bool, typer.Option("--protect", help="Encrypt it under a passphrase, for the officer's desk.")] = False,
+    of: Annotated[Path | None, typer.Option(help="With --protect: convert this key instead of making one.")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="With --protect: read the passphrase here, do not ask.")] = None,
+    as_json: Json = False,
+) -> None:
     """Make a signing key; prints the public half, which the office enrols."""
     from bank_client.config import make_key
+    from bank_client.protected_keys import make_protected_key
 
     with plain_errors():
-        public = b64encode(make_key(file)).decode()
+        if not protect and (of or passphrase_file):
+            raise ValueError("--of and --passphrase-file go with --protect")
+        made = make_protected_key(file, _passphrase(passphrase_file), of) if protect else make_key(file)
+        public = b64encode(made).decode()
     show({"key_file": str(file), "public_key": public}, f"public key, for the credit office to enrol: {public}", as_json)
+
+
+def _passphrase(file: Path | None) -> str:
+    if file is not None:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    passphrase: str = typer.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return passphrase
 
 
 @app.command()
@@ -240,6 +257,26 @@ def score(
 
 
 # -------------------------------------------------------------------- officers
+
+
+@app.command()
+def desk(
+    config: Annotated[Path, typer.Option("--config", help="The settings file of the branch.")] = Path("desk.toml"),
+    check: Annotated[bool, typer.Option("--check", help="Only check settings and key files.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve the officers' desk of a branch to its browsers, until it is interrupted."""
+    from bank_client.desk.settings import DeskConfig
+
+    with plain_errors():
+        settings = DeskConfig.load(config)
+        settings.check_files()
+    facts = {"address": settings.address, "people": len(settings.people)}
+    show(facts, f"the desk of {len(settings.people)} people answers at {settings.address}", as_json)
+    if not check:
+        from bank_client.desk.app import serve
+
+        serve(settings)
 
 
 @app.command()

@@ -125,15 +125,7 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def load_key(self) -> Ed25519PrivateKey:
         """The person's signing key; raises `ConfigError` where the file is missing, open to others or of another size."""
-        try:
-            mode, value = self.key_file.stat().st_mode, self.key_file.read_bytes()
-        except FileNotFoundError:
-            raise ConfigError(f"there is no key file {self.key_file}; make one with `xinqiao bank keygen`") from None
-        if mode & 0o077:
-            raise ConfigError(f"others may read {self.key_file}: have a new key enrolled and set the file's mode to 0600")
-        if len(value) != KEY_BYTES:
-            raise ConfigError(f"{self.key_file} does not hold a key of {KEY_BYTES} bytes")
-        return Ed25519PrivateKey.from_private_bytes(value)
+        return load_key(self.key_file)
 
     def canonical(self, subject: str) -> str:
         """A subject's canonical identity; raises `ConfigError` without showing the value."""
@@ -143,6 +135,19 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return parse_id(subject)
         except IdentityError as error:
             raise ConfigError(f"an id is not valid: {error}") from None
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """The key in a clear file; raises `ConfigError` where it is missing, open to others or of another size."""
+    try:
+        mode, value = path.stat().st_mode, path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"there is no key file {path}; make one with `xinqiao bank keygen`") from None
+    if mode & 0o077:
+        raise ConfigError(f"others may read {path}: have a new key enrolled and set the file's mode to 0600")
+    if len(value) != KEY_BYTES:
+        raise ConfigError(f"{path} does not hold a key of {KEY_BYTES} bytes")
+    return Ed25519PrivateKey.from_private_bytes(value)
 
 
 def make_key(path: Path) -> bytes:

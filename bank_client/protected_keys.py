@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bank_client.config import ConfigError
+from bank_client.config import ConfigError, load_key
 
 SHORTEST_PASSPHRASE = 12
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 5  # 16 MiB, the most that OpenSSL reads, five times over for each guess
@@ -50,6 +50,16 @@ def protect(key: Ed25519PrivateKey, path: Path, passphrase: str) -> None:
         file.write("\n".join((_BEGIN, *text, _END, "")))
         file.flush()
         os.fsync(file.fileno())
+
+
+def make_protected_key(path: Path, passphrase: str, of: Path | None = None) -> bytes:
+    """Write a fresh key, or the one in the clear file `of`, under a passphrase; its public half, 32 bytes.
+
+    `of` stays where it is: remove it when the new file was seen to work.
+    """
+    key = Ed25519PrivateKey.generate() if of is None else load_key(of)
+    protect(key, path, passphrase)
+    return key.public_key().public_bytes_raw()
 
 
 def unlock(path: Path, passphrase: str) -> Ed25519PrivateKey:

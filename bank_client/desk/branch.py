@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from bank_client.alignment import open_project
 from bank_client.desk.notices import Notice
 from bank_client.desk.settings import DeskConfig, DeskProject
+from bank_client.meanings import stated_catalogue
 from bank_client.session import Bank
-from models.catalogue import Catalogue, default_catalogue
-from models.catalogue.statement import CatalogueStatement
+from models.catalogue import Catalogue
 from models.parties import Directory
-from models.problems import NotApproved, NotFound
+from models.problems import NotApproved
 from models.projects import ProjectApproval, ProjectStatus
 from models.tables import Manifest, SealedManifest
 from models.wire import Signed
@@ -53,14 +53,10 @@ class Branch:
         return self._offers[project]
 
     def catalogue(self, bank: Bank) -> Catalogue:
-        """What the node says that its fields mean; a node that does not say so is taken to use the packaged catalogue."""
+        """What the node says that its fields mean."""
         with self._lock:
             if self._catalogue is None:
-                try:
-                    stated = bank.from_node(bank.node.get("/catalogue", Signed), CatalogueStatement)
-                except NotFound:
-                    return default_catalogue()
-                self._catalogue = stated.read()
+                self._catalogue = stated_catalogue(bank)
             return self._catalogue
 
     def second_approval(self, bank: Bank) -> bool:

@@ -17,6 +17,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from bank_client.batch_results import read_record
 from bank_client.desk import ledger
 from bank_client.desk.approvals import APPROVED, Approvals, Waiting
 from bank_client.desk.branch import Branch, Offer
@@ -30,7 +31,7 @@ from bank_client.receipts import keep_receipt
 from models.consents import AskStanding, FileConsents, Filed, Standing
 from models.logged import Empty
 from models.problems import Damaged, Problem
-from models.records import CheckRecord, RecordForm
+from models.records import CheckRecord
 from models.reports import CheckOutcome, CheckReport
 
 CONSENT, WAITING, ASKING = "consent", "waiting", "asking"
@@ -213,7 +214,7 @@ class Cases:
             keep_receipt(bank, result.receipt)
             case.leaf = result.receipt.index
         if result.record is not None:
-            case.record = RecordForm.of(prepared.epoch.manifest).decode(result.record)
+            case.record = read_record(prepared.epoch.manifest, result.record)
 
     # ---------------------------------------------------------------- the decision
 

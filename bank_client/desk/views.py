@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit.verifier.checkpoint import open_checkpoint
 from audit.verifier.errors import LogError
 from audit.verifier.proof import Receipt
 from bank_client.config import BankConfig
-from bank_client.desk.texts import Language, say
-from models.catalogue import Catalogue, Field
-from models.records import CheckRecord, Source, Value
+from bank_client.desk.texts import Language
+from bank_client.meanings import FieldMeaning, meanings
+from models.catalogue import Catalogue
+from models.records import CheckRecord, Source
 
 # The departments of the packaged catalogue; a code that is not here is shown as it is.
 DEPARTMENTS = {
@@ -67,21 +68,17 @@ class Section:
 
 def sections_of(record: CheckRecord, asked: Sequence[str], catalogue: Catalogue, language: Language) -> list[Section]:
     """A record as it is shown: all fields that were asked for, by category, in the catalogue's order."""
-    known = [field for field in catalogue if field.name in set(asked)]
-    known += [Field(name=name, category="other", label_zh=name) for name in asked if name not in catalogue]
     sections = []
-    for category in dict.fromkeys(field.category for field in known):
-        fields = [field for field in known if field.category == category]
+    for category, fields in _by_category(asked, catalogue, language).items():
         source = record.sources.get(category, Source(department="", as_of=""))
         rows = tuple(_row(field, record, language) for field in fields)
-        sections.append(Section(_title(fields[0], language), department(source.department, language), source.as_of, rows))
+        sections.append(Section(_title(fields[0]), department(source.department, language), source.as_of, rows))
     return sections
 
 
 def field_sets_of(asked: Sequence[str], catalogue: Catalogue, language: Language) -> dict[str, str]:
     """The categories of some fields, and what each is called."""
-    fields = [field for field in catalogue if field.name in set(asked)]
-    return {field.category: _title(field, language) for field in reversed(fields)}
+    return {category: _title(fields[0]) for category, fields in _by_category(asked, catalogue, language).items()}
 
 
 def department(code: str, language: Language) -> str:
@@ -90,28 +87,24 @@ def department(code: str, language: Language) -> str:
     return "、".join(names) if language == "zh" else ", ".join(names)
 
 
-def _row(field: Field, record: CheckRecord, language: Language) -> Row:
-    value = record.fields.get(field.name)
-    meaning = field.label_en if language == "en" and field.label_en else field.label_zh
+def _by_category(asked: Sequence[str], catalogue: Catalogue, language: Language) -> dict[str, list[FieldMeaning]]:
+    known, wanted = meanings(catalogue, language), set(asked)
+    categories: dict[str, list[FieldMeaning]] = {}
+    for field in known.values():
+        if field.name in wanted:
+            categories.setdefault(field.category, []).append(field)
+    return categories
+
+
+def _row(field: FieldMeaning, record: CheckRecord, language: Language) -> Row:
     unit = UNITS.get(field.unit, field.unit) if language == "en" else field.unit
-    if value is None:
-        return Row(meaning, "", "", disputed=False)
-    return Row(meaning, _words(field, value, language), unit, field.name in record.disputed)
+    value = record.fields.get(field.name)
+    words = "" if value is None else replace(field, unit="").words(value)
+    return Row(field.label, words, unit if words else "", field.name in record.disputed)
 
 
-def _words(field: Field, value: Value, language: Language) -> str:
-    if isinstance(value, bool):
-        return say(language, "yes" if value else "no")
-    if isinstance(value, int | float):
-        return f"{value:,}"
-    if language == "en" and field.enum_labels_en and value in field.enum_values:
-        return field.enum_labels_en[field.enum_values.index(value)]
-    return value
-
-
-def _title(field: Field, language: Language) -> str:
-    chinese, _, english = field.theme.partition(" / ")
-    return (english if language == "en" else chinese) or chinese or field.category
+def _title(field: FieldMeaning) -> str:
+    return field.theme or field.category
 
 
 @dataclass(frozen=True)
