@@ -169,12 +169,14 @@ def _http() -> httpx2.Client:
 
 
 @contextmanager
-def services(folder: Path, database_url: str = "") -> Iterator[Services]:
-    """An office and a node with everybody of the office's world enrolled; no data yet."""
+def services(
+    folder: Path, database_url: str = "", *, identity: str = "opaque", described: Catalogue | None = None
+) -> Iterator[Services]:
+    """An office and a node with everybody of the office's world enrolled; no data yet. `described` is their catalogue."""
     home, port = folder / "node", free_port()
     home.mkdir(parents=True, mode=0o700)
-    (folder / "catalogue.csv").write_bytes(catalogue().to_csv())
-    shared: dict[str, Any] = {"identity": "opaque", "catalogue": str(folder / "catalogue.csv")}
+    (folder / "catalogue.csv").write_bytes((described or catalogue()).to_csv())
+    shared: dict[str, Any] = {"identity": identity, "catalogue": str(folder / "catalogue.csv")}
     node_url = f"http://127.0.0.1:{port}"
     peer = {"node_url": node_url, "node_log": str(node_log(home).key), "node_witness": str(node_witness(home).key)}
     with running(folder / "office", **peer, **shared) as office:
