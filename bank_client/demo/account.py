@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+from bank_client.checks import AuthorisedCheck
 from bank_client.demo.county_job import MODELLER, OFFICER, CountyJob
 from bank_client.demo.job import LogState
 from bank_client.joint_scorecard import JointScorecard
@@ -24,8 +25,8 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     say("2  The data bureau's steward delivers the departments' files")
     loaded = job.deliver()
     say(f"   {loaded:,} rows loaded; {job.quarantined} set aside with reasons")
-    say("3  The office files consents, withdrawals and objections")
-    say(f"   {job.file_consents():,} consents, {len(job.revoked)} withdrawn")
+    say("3  The office files consents, withdrawals, objections and repairs")
+    _tell_filing(job)
 
     say(f"4  The bank's modeller ({MODELLER}) aligns customers and trains; the office replays the bank's inputs")
     with Bank(job.town.bank_config(MODELLER)) as bank:
@@ -48,8 +49,7 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     say(f"7  A loan officer ({OFFICER}) checks one consented applicant by a private query")
     project, _ = job.check_project()
     subject, checked = job.check(project)
-    record = checked.record or {}
-    say(f"   one record of {len(record)} fields; receipt {checked.receipt_file.name}")
+    _tell_check(job, checked)
     say("   refused, each with a leaf in the log:")
     refusals = job.refusals(project, subject)
     for what, how in refusals:
@@ -72,9 +72,23 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
         say(f"   {name:<10} {phase.seconds:7.1f} s   {phase.bytes_up / 1e6:8.2f} MB up   {phase.bytes_down / 1e6:8.2f} MB down")
     say(f"   whole run  {time.perf_counter() - started:7.1f} s")
     say(f"\nPlots: {roc}, {woe}")
-    ok = _all_right(found["auc_joint"] > found["auc_alone"], bool(record), refusals, logs, bool(accesses))
+    ok = _all_right(found["auc_joint"] > found["auc_alone"], checked.record is not None, refusals, logs, bool(accesses))
     _keep(out, model, found, logs, ok=ok)
     return ok
+
+
+def _tell_filing(job: CountyJob) -> None:
+    job.say(f"   {job.file_consents():,} consents, {len(job.revoked)} withdrawn")
+    withheld = sum(objection.withheld for objection in job.objections)
+    job.say(f"   {len(job.objections) - withheld} fields or records are marked as disputed in checks")
+    job.say(f"   {withheld} withheld and {job.repaired} repaired ones are not shown at all")
+
+
+def _tell_check(job: CountyJob, checked: AuthorisedCheck) -> None:
+    if checked.record is not None:
+        days = ", ".join(sorted({source.as_of for source in checked.record.sources.values()}))
+        job.say(f"   {len(checked.record.fields)} fields from {len(checked.record.sources)} categories of data, as of {days}")
+    job.say(f"   receipt {checked.receipt_file.name}")
 
 
 def _tell_training(job: CountyJob, model: JointScorecard) -> None:

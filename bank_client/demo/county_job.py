@@ -20,7 +20,17 @@ from bank_client.demo.job import MainJob, Say, quiet
 from bank_client.demo.town import FIRST_CLERK, Town
 from bank_client.joint_scorecard import JointScorecard
 from bank_client.session import Bank
-from models.consents import Consent, ConsentKind, Filed, FileObjections, Objection, Purpose, RevokeConsent
+from models.consents import (
+    Consent,
+    ConsentKind,
+    Filed,
+    FileObjections,
+    FileRepairs,
+    Objection,
+    Purpose,
+    Repair,
+    RevokeConsent,
+)
 from models.county import AS_OF, SYNTHETIC, generate_county
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Role
@@ -67,6 +77,8 @@ class CountyJob:
         self.main = MainJob(town, steward=STEWARD, operator=OPERATOR, say=say)
         self.quarantined = 0
         self.revoked: list[Consent] = []
+        self.objections: tuple[Objection, ...] = ()
+        self.repaired = 0
 
     # ---------------------------------------------------------------- preparing
 
@@ -94,7 +106,7 @@ class CountyJob:
         return loaded
 
     def file_consents(self) -> int:
-        """The clerk files consents, revocations and objections."""
+        """The clerk files consents, revocations, objections and repairs."""
         rows = list(self._rows("office/consents.csv"))
         consents = [_consent(row) for row in rows]
         filed = self.main.consent(consents)
@@ -103,11 +115,16 @@ class CountyJob:
             self.main.clerk.logged("/consents/revoke", RevokeConsent(consent=consent.id), Empty)
             self.progress("revocations", number + 1, len(self.revoked))
         objections = tuple(
-            Objection(subject=row["subject"], field=row["field"], open=True)
+            Objection(subject=row["subject"], field=row["field"], open=True, withheld=row["withheld"] == "1")
             for row in self._rows("office/disputes.csv")
             if row["status"] == "open"
         )
         self.main.clerk.logged("/objections", FileObjections(objections=objections), Filed)
+        self.objections = objections
+        for row in self._rows("office/repairs.csv"):
+            repair = Repair(subject=row["subject"], field=row["field"])
+            self.main.clerk.logged("/repairs", FileRepairs(decision=row["decision"], repairs=(repair,)), Filed)
+            self.repaired += 1
         return filed
 
     # ---------------------------------------------------------------- the main job

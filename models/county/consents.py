@@ -1,4 +1,4 @@
-"""The credit office's side: consents (双授权), objections, institutions and their people. All names are invented."""
+"""The credit office's side: consents (双授权), objections, repairs, institutions and their people. All names are invented."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ POST_LOAN_SHARE: Final = 0.30
 EXPIRED_SHARE: Final = 0.01
 REVOKED_SHARE: Final = 0.008
 DISPUTES_PER_10000: Final = 8
+MOST_REPAIRS: Final = 5
 
 CAPTURES: Final = (("window", 0.35), ("esign", 0.45), ("officer", 0.20))
 
@@ -116,7 +117,7 @@ def consent_table(seed: int, population: Population, outcomes: Outcomes) -> Tabl
 
 
 def dispute_table(seed: int, population: Population, outcomes: Outcomes) -> Table:
-    """A few objections of households and borrowers against one field each."""
+    """A few objections of households and borrowers against one field each; one open one withholds its field."""
     rng, as_of = generator(seed, "disputes"), population.as_of
     people = population.households
     count = max(6, len(people) * DISPUTES_PER_10000 // 10_000)
@@ -131,8 +132,23 @@ def dispute_table(seed: int, population: Population, outcomes: Outcomes) -> Tabl
         "field": choose(rng, fields, count),
         "raised_at": days_after(as_of, rng.integers(-120, 0, count)),
         "status": status,
+        "withheld": _column(["1"] + ["0"] * (count - 1)),
     }
     return Table("disputes", "id", columns)
+
+
+def repair_table(seed: int, credit: Table, as_of: date) -> Table:
+    """信用修复: a few households whose broken commitments the credit platform calls repaired."""
+    repaired = np.flatnonzero(credit.columns["repair_status"] == "已修复")[:MOST_REPAIRS]
+    rng, count = generator(seed, "repairs"), len(repaired)
+    columns: dict[str, Column] = {
+        "id": _column([f"R{i:05d}" for i in range(1, count + 1)]),
+        "subject": _canonical(list(credit.columns["citizen_id_no"][repaired])),
+        "field": _column(["commitment_breach_count"] * count),
+        "decision": _column([f"云禾信修〔{as_of.year}〕{i}号" for i in range(1, count + 1)]),
+        "decided_at": days_after(as_of, rng.integers(-60, 0, count)),
+    }
+    return Table("repairs", "id", columns)
 
 
 def _draw(rng: np.random.Generator, as_of: date, numbers: list[str], share: float, terms: Terms) -> dict[str, Texts]:

@@ -65,6 +65,7 @@ def generate_county(
     people = household_tables(seed, population)
     outcomes = draw_loans(seed, population, people, loans, asked)
     disputes = consents.dispute_table(seed, population, outcomes)
+    repairs = consents.repair_table(seed, next(table for table in people if table.name == "credit"), as_of)
     tables = (
         [_disputed(t, disputes) for t in people] + organisation_tables(seed, population) + [village_table(seed, population)]
     )
@@ -73,7 +74,7 @@ def generate_county(
     planted = defects.plant(generator(seed, "defects"), files, _bank_numbers(population, outcomes, disputes))
     written = _write_departments(out_dir, files)
     written |= _write_tables(out_dir / "bank", [outcomes.customers, outcomes.loans, outcomes.applicants])
-    office = [consents.consent_table(seed, population, outcomes), disputes]
+    office = [consents.consent_table(seed, population, outcomes), disputes, repairs]
     written |= _write_tables(out_dir / "office", [*office, consents.institution_table(loans), consents.people_table()])
     written |= _write_tables(out_dir / "truth", [outcomes.applicant_outcomes])
     writing.write_rows(out_dir / "truth" / "defects.csv", writing.defect_rows(planted))

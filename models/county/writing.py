@@ -32,7 +32,7 @@ never use it for a decision about anybody.
 
 node/    department files, one for each category of the catalogue (some with faults on purpose)
 bank/    customers, loans with outcome, new applicants without
-office/  consents, objections, institutions, people
+office/  consents, objections, repairs, institutions, people
 truth/   the model behind the outcomes, the applicants' outcomes, the list of planted faults
 """
 

@@ -105,9 +105,19 @@ def test_objections_name_subjects_and_fields_and_are_marked_in_the_data(county: 
     assert len(disputes) >= 6
     assert {row["status"] for row in disputes} <= {"open", "upheld", "rejected"}
     assert all(row["field"] == "*" or row["field"] in default_catalogue() for row in disputes)
+    assert [row["status"] for row in disputes if row["withheld"] == "1"] == ["open"]
     objecting = {row["subject"] for row in disputes if row["status"] == "open"}
     credit = [row for row in county.good["credit"] if row["citizen_id_no"] and row["dispute_flag"] == "是"]
     assert {f"citizen:{row['citizen_id_no']}" for row in credit} == objecting
+
+
+def test_repairs_are_of_people_whom_the_data_call_repaired(county: County) -> None:
+    repairs = county.read("office/repairs.csv")
+    assert 1 <= len(repairs) <= 5
+    assert {row["field"] for row in repairs} == {"commitment_breach_count"}
+    assert all(row["decision"] and row["decided_at"] < "2026-06-30" for row in repairs)
+    called = {f"citizen:{row['citizen_id_no']}" for row in county.good["credit"] if row["repair_status"] == "已修复"}
+    assert {row["subject"] for row in repairs} <= called
 
 
 def test_institutions_and_people_can_be_enrolled(county: County) -> None:
