@@ -140,11 +140,10 @@ class VillageBatch:
         filed = cls(bank, Journal.create(_path(bank, made.id), made, table, given))
         try:
             filed.status()
-        except Unavailable:
-            raise  # it may have been filed; `resume` goes on from here
-        except BaseException:
+        except BaseException as error:
             filed.close()
-            filed.forget(bank, made.id)
+            if not isinstance(error, Unavailable):  # then it may have been filed, and `resume` goes on from here
+                filed.forget(bank, made.id)
             raise
         return filed
 

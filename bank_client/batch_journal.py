@@ -207,9 +207,7 @@ class Journal:
     # ---------------------------------------------------------------- the file
 
     def _lose(self, db: sqlite3.Connection, count: int) -> None:
-        db.execute(
-            "UPDATE facts SET value = CAST(CAST(CAST(value AS TEXT) AS INTEGER) + ? AS BLOB) WHERE name = 'lost'", (count,)
-        )
+        db.execute("UPDATE lost SET results = results + ?", (count,))
 
     def _move(self, statement: str, subjects: Iterable[str]) -> None:
         with self._writing() as db:

@@ -14,10 +14,10 @@ that is killed loses at most the answers of three chunks, which are asked for ag
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import monotonic, sleep
 from typing import TypeVar
 
 from bank_client import batch_journal as journals
@@ -182,15 +182,15 @@ class BatchRun:
 
 def patiently(call: Callable[[], T]) -> T:
     """What `call` gives; waits for a service that is busy or away, beyond the client's own patience, up to ten minutes."""
-    end, pause = time.monotonic() + PATIENCE, 1.0
+    end, pause = monotonic() + PATIENCE, 1.0
     while True:
         try:
             return call()
         except Unavailable as problem:
             wait = max(pause, problem.retry_after or 0)
-            if time.monotonic() + wait > end:
+            if monotonic() + wait > end:
                 raise
-            time.sleep(wait)
+            sleep(wait)
             pause = min(2 * pause, 30.0)
 
 
