@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bank_client.cli import app
+from bank_client.cli import _lines, app
+from bank_client.meanings import meanings
+from models.catalogue import default_catalogue
+from models.records import CheckRecord, Source
 from tests.bank.test_config import SETTINGS
 from tests.conftest import ROOT
 
@@ -71,3 +74,17 @@ def test_a_file_without_the_column_is_told_from_one_with_it(tmp_path: Path) -> N
     status, _, errors = invoke("train", "p1", str(rows), "--id", "id", "--label", "bad", "--config", str(config))
     assert status == 1
     assert "the file has no column bad; its columns are y, x" in errors
+
+
+def test_a_check_is_printed_with_meaning_source_day_and_dispute() -> None:
+    record = CheckRecord(
+        fields={"leased_in_area": 1250.5, "demo_level": "县级", "not_in_the_catalogue": 3},
+        sources={"land": Source(department="NY", as_of="2026-06-30")},
+        disputed=("demo_level",),
+    )
+    english = list(_lines(record, meanings(default_catalogue(), "en")))
+    assert "1,250.5 亩" in english[0]
+    assert english[0].endswith("(Area leased in; NY, 2026-06-30)")
+    assert english[1].split() == ["demo_level", "County", "(Demonstration", "level)", "DISPUTED:", "it", "may", "be", "wrong"]
+    assert english[2].split() == ["not_in_the_catalogue", "3"]
+    assert "示范级别" in list(_lines(record, meanings(default_catalogue(), "zh")))[1]
