@@ -1,0 +1,110 @@
+"""A real browser, driven by its keyboard: chromium without a window. Looks at what it complains about, too."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.desk.place import PASSPHRASE
+
+WIDTH, HEIGHT = 1000, 760
+PATIENCE = 30
+MOST_TABS = 60
+
+
+class Browser:
+    """One window. `shots` is where pictures go, or None."""
+
+    def __init__(self, driver: webdriver.Chrome, shots: Path | None) -> None:
+        self.driver, self.shots = driver, shots
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def text(self) -> str:
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    @property
+    def focused(self) -> WebElement:
+        return self.driver.switch_to.active_element
+
+    def wait_for(self, text: str) -> None:
+        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: text in self.text, f"{text!r} never came")
+
+    def complaints(self) -> list[str]:
+        """What the browser said on its console: errors, and breaches of the content policy."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+
+    def shot(self, name: str) -> None:
+        """A picture of the whole page, where pictures are wanted."""
+        if self.shots is None:
+            return
+        height = self.driver.execute_script("return document.documentElement.scrollHeight")
+        clip = {"x": 0, "y": 0, "width": self.driver.execute_script("return innerWidth"), "height": height, "scale": 1}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        picture = Image.open(io.BytesIO(base64.b64decode(taken["data"]))).convert("RGB")
+        self.shots.mkdir(parents=True, exist_ok=True)
+        picture.quantize(96, dither=Image.Dither.NONE).save(self.shots / f"{name}.png", optimize=True)
+
+    # ------------------------------------------------------------------ doing, by keyboard alone
+
+    def go(self, url: str) -> None:
+        self.driver.get(url)
+
+    def keys(self, *pressed: str) -> None:
+        ActionChains(self.driver).send_keys(*pressed).perform()
+
+    def tab_to(self, words: str) -> WebElement:
+        """Tab until something is focused that a screen reader would call by these words."""
+        for _ in range(MOST_TABS):
+            reached = self.focused
+            if reached.tag_name not in ("body", "main") and words in self.name_of(reached):
+                return reached
+            self.keys(Keys.TAB)
+        raise AssertionError(f"the keyboard does not reach {words!r}")
+
+    def name_of(self, element: WebElement) -> str:
+        return str(element.accessible_name or element.text)
+
+    def press(self, words: str) -> None:
+        self.tab_to(words)
+        self.keys(Keys.ENTER)
+
+    def sign_in(self, url: str, name: str) -> None:
+        self.go(f"{url}/signin")
+        self.keys(name[0])
+        self.keys(Keys.TAB)
+        self.keys(PASSPHRASE, Keys.ENTER)
+        self.wait_for(name)
+
+
+@contextmanager
+def browser(shots: Path | None = None, *, width: int = WIDTH) -> Iterator[Browser]:
+    """A fresh browser; skips where there is none."""
+    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("chromium and chromedriver are not on this machine")
+    options = Options()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{HEIGHT}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        yield Browser(started, shots)
+    finally:
+        started.quit()
