@@ -135,6 +135,8 @@ class PrivateQuery(Questions):
         with self._bank.phase("check"), ThreadPoolExecutor(1) as aside:
             epoch, question = prepared.epoch, prepared.question
             question.approval = approval
+            if self._bank.owed.count():  # of an earlier session
+                self._bank.owed.work_aside()
             retrieval = epoch.retrieval
             ready = aside.submit(retrieval.client.prepare, 1, retrieval.hint)
             questions = [question]

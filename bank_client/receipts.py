@@ -69,6 +69,8 @@ class OwedReceipts:
         """
         damage: Damaged | None = None
         for file in self._files():
+            if self._stop.is_set():
+                break
             try:
                 self._complete(file)
             except Damaged as found:

@@ -31,6 +31,7 @@ from models.consents import ConsentKind, RevokeConsent
 from models.logged import Empty
 from models.problems import Busy, Conflict, NotApproved, NotFound, OverBudget, Suspended
 from models.tables import ColumnAnswers
+from models.tickets import Evaluations
 from tests.bank.village import (
     ABSENT,
     CAREFUL,
@@ -293,6 +294,25 @@ def test_damage_is_reported_and_stops_nothing(place: Place, bank: Bank, tmp_path
     assert (alarm.kind, alarm.institution) == ("evidence", "bank-a")
     kept = sorted((bank.config.data_dir / "evidence").glob("*-column.msgpack"))[-1]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_an_evaluation_with_another_key_goes_no_further_and_the_others_do(place: Place, bank: Bank) -> None:
+    real = bank.node.logged
+
+    def logged(path: str, *rest: Any, **named: Any) -> Any:
+        reply = real(path, *rest, **named)
+        if not isinstance(reply.answer, Evaluations):
+            return reply
+        first, *others = reply.answer.results
+        bad = wire.replace(first, evaluated=others[0].evaluated) if others else first
+        return type(reply)(Evaluations(results=(bad, *others)), reply.leaves)
+
+    alarms = len(place.alarms())
+    with place.file(bank, "other-key") as batch, patch.object(bank.node, "logged", logged):
+        summary = batch.run()
+    damaged = summary.counts["damaged"]
+    assert damaged == len(place.alarms()) - alarms > 3, "one of each chunk, each reported"
+    assert summary.counts["record"] + summary.counts.get("no-record", 0) == ASKED - damaged
 
 
 # ---------------------------------------------------------------------- a process that is killed
