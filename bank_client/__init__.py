@@ -20,6 +20,7 @@ runpy.run_path(f"{__path__[0]}/../models/_ownership.py")["require_own"](__file__
 
 if TYPE_CHECKING:
     from bank_client.alignment import AlignedCohort, align
+    from bank_client.batch import BatchSummary, VillageBatch
     from bank_client.checks import AuthorisedCheck, authorised_check
     from bank_client.config import BankConfig, ConfigError
     from bank_client.joint_scorecard import JointScorecard
@@ -31,10 +32,12 @@ _EXPORTS = {
     "AuthorisedCheck": "checks",
     "Bank": "session",
     "BankConfig": "config",
+    "BatchSummary": "batch",
     "CheckResult": "private_query",
     "ConfigError": "config",
     "JointScorecard": "joint_scorecard",
     "PrivateQuery": "private_query",
+    "VillageBatch": "batch",
     "align": "alignment",
     "authorised_check": "checks",
 }
@@ -44,10 +47,12 @@ __all__ = [
     "AuthorisedCheck",
     "Bank",
     "BankConfig",
+    "BatchSummary",
     "CheckResult",
     "ConfigError",
     "JointScorecard",
     "PrivateQuery",
+    "VillageBatch",
     "align",
     "authorised_check",
 ]
