@@ -37,7 +37,8 @@ class Manifest(Message):
 
     The matrix D is uint8[rows, columns]; column i holds `cells_per_column` cells of `cell_size` bytes, then its RFC 6962
     path under `root`. `boundaries` are the first 8 bytes of each column's first tag, big-endian, so that a tag picks one
-    column. `seed` (32 bytes) makes the public matrix A of the epoch; digests are SHA-256 over C-ordered bytes.
+    column. `seed` (32 bytes) makes the public matrix A of the epoch; digests are SHA-256 over C-ordered bytes. The table
+    holds whose collection consent stood on the office's list of `listed_at`; later ones count from the next epoch.
     """
 
     table: str
@@ -60,6 +61,7 @@ class Manifest(Message):
     root: bytes
     matrix_digest: bytes
     hint_digest: bytes
+    listed_at: int = 0
 
 
 class Seal(Message):

@@ -60,7 +60,8 @@ class Looks:
         to_collect, to_use = list(both.to_collect(subject, sets)), list(both.to_use(subject, ask.purpose, sets))
         filed = consents.filed_at(connection, {consent.id for consent in to_collect + to_use})
         # A collection consent that the table was built with goes before one that lasts longer.
-        in_table = [consent for consent in to_collect if filed[consent.id] < newest.manifest.opened_at]
+        listed_at = newest.manifest.listed_at or newest.manifest.opened_at
+        in_table = [consent for consent in to_collect if filed[consent.id] < listed_at]
         collection = self._longest(in_table or to_collect, filed, call.now)
         query = self._longest(to_use, filed, call.now)
         found = {ConsentKind.COLLECTION: collection, ConsentKind.QUERY: query}

@@ -168,14 +168,14 @@ class Builder:
             table = state.table(connection, build.table)
             logged = state.epoch_state(connection, build.table, build.epoch)
         if logged is None:
-            self._log_manifest(table, build, pulse, self._make(table, build, pulse))
+            self._log_manifest(table, build, pulse, *self._make(table, build, pulse))
         elif logged != "built":
             raise Conflict("this epoch expired before the office had sealed it")
         Work(self._store.work_folder(build.table, build.epoch)).discard()
         self._open(build, pulse)
 
-    def _make(self, table: StoredTable, build: BuildState, pulse: Pulse) -> Built:
-        """Table and hint, begun or taken up; under a fresh key wherever what goes in has changed since."""
+    def _make(self, table: StoredTable, build: BuildState, pulse: Pulse) -> tuple[Built, int]:
+        """Table and hint, begun or taken up; under a fresh key wherever what goes in has changed since; the list's time."""
         folder = Work(self._store.work_folder(table.id, build.epoch))
         key = epoch_key(table.id, build.epoch)
         pulse.report(LIST, 0, 0)
@@ -188,7 +188,7 @@ class Builder:
             work = Work(folder.path(plan.attempt))
             try:
                 build_of = TableBuild(work, plan, self._node.keys, key, self._workers, pulse.report)
-                return build_of.run(lambda: plain_records(self._node, inputs))
+                return build_of.run(lambda: plain_records(self._node, inputs)), inputs.listed_at
             except BoundaryCollision:
                 self._begin(folder, table.id, build.epoch, inputs)
 
@@ -204,13 +204,13 @@ class Builder:
         folder.mark("plan", plan)
         return plan
 
-    def _log_manifest(self, table: StoredTable, build: BuildState, pulse: Pulse, built: Built) -> None:
+    def _log_manifest(self, table: StoredTable, build: BuildState, pulse: Pulse, built: Built, listed_at: int) -> None:
         pulse.report(LOG, 0, 0)
         folder = Work(self._store.work_folder(table.id, build.epoch))
         plan = folder.marked("plan", Plan)
         assert plan is not None
         opened_at = int(self._node.clock())
-        signed, manifest = self._manifest(table, build.epoch, built, opened_at)
+        signed, manifest = self._manifest(table, build.epoch, built, opened_at, listed_at)
 
         def record(connection: Connection) -> list[LeafDraft]:
             # Under the lease: whoever took this build over in the meantime has files of another key.
@@ -221,7 +221,7 @@ class Builder:
 
         self._acts.do(record, lambda connection, queued: builds.remember_leaf(connection, table.id, build.epoch, queued[0]))
 
-    def _manifest(self, table: StoredTable, epoch: int, built: Built, now: int) -> tuple[Signed, Manifest]:
+    def _manifest(self, table: StoredTable, epoch: int, built: Built, now: int, listed_at: int) -> tuple[Signed, Manifest]:
         score = table.kind == "score"
         fields = self._node.catalogue.select(table.fields) if not score else ()
         manifest = Manifest(
@@ -245,6 +245,7 @@ class Builder:
             root=built.root,
             matrix_digest=built.matrix_digest,
             hint_digest=built.hint_digest,
+            listed_at=listed_at,
         )
         return self._node.sign(manifest), manifest
 

@@ -38,11 +38,12 @@ class Inputs:
     on: date
     eligible: Path
     fingerprint: bytes
+    listed_at: int
 
 
 def gather(node: Node, connection: Connection, table: StoredTable, work: Work) -> Inputs:
     """Fetch the office's list, a page at a time, into a sorted file, and take the fingerprint of everything."""
-    marks, listed = _fetch(node.office.eligibility(), work)
+    marks, listed, listed_at = _fetch(node.office.eligibility(), work)
     on = node.today()
     facts = {
         "table": [table.id, table.kind, table.fields, table.model],
@@ -55,11 +56,11 @@ def gather(node: Node, connection: Connection, table: StoredTable, work: Work) -
         "listed": listed.hex(),
     }
     fingerprint = hashlib.sha256(msgspec.json.encode(facts)).digest()
-    return Inputs(table, marks, on, work.path(ELIGIBLE), fingerprint)
+    return Inputs(table, marks, on, work.path(ELIGIBLE), fingerprint, listed_at)
 
 
-def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes]:
-    """Write everybody with a collection consent into a sorted file; the few marks, and the file's digest.
+def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes, int]:
+    """Write everybody with a collection consent into a sorted file; the few marks, the file's digest, and the list's time.
 
     The office's database may order ids in another way than by their bytes: then there are several sorted runs to merge.
     """
@@ -67,11 +68,13 @@ def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes]:
     repairs: list[Repair] = []
     runs: list[Path] = []
     last = ""
+    issued: list[int] = []
     with ExitStack() as files:
         file: TextIO | None = None
         for page in pages:
             objections += page.objections
             repairs += page.repairs
+            issued.append(page.issued_at)
             lines = sorted(f"{subject}\n" for subject in page.collection)
             if lines and (file is None or lines[0] <= last):
                 runs.append(work.draft(ELIGIBLE))
@@ -91,7 +94,7 @@ def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes]:
 
         work.write(ELIGIBLE, pieces())
     work.tidy()
-    return Marks.of(objections, repairs), digest.digest()
+    return Marks.of(objections, repairs), digest.digest(), min(issued, default=0)
 
 
 def plain_records(node: Node, inputs: Inputs) -> Iterator[tuple[str, bytes]]:
