@@ -25,6 +25,6 @@ def add_gate_tables(metadata: MetaData) -> tuple[Table, Table]:
         Column("answer", LargeBinary, nullable=False),
         Column("queued", LargeBinary, nullable=False),
         Column("cosigned", BigInteger, nullable=False),
-        Column("at", BigInteger, nullable=False),
+        Column("at", BigInteger, nullable=False, index=True),
     )
     return nonce, answer
