@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,11 +39,12 @@ class Exchange:
 class Tap:
     """`lies` are asked in turn for every answer; the first that gives bytes is believed."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: defaultdict[str, list[Exchange]] = field(default_factory=lambda: defaultdict(list))
     lies: list[Lie] = field(default_factory=list)
 
-    def of(self, person: str) -> list[Exchange]:
-        return [exchange for exchange in self.exchanges if exchange.person == person]
+    def take(self, person: str) -> list[Exchange]:
+        """What this person has exchanged since the last time."""
+        return self.exchanges.pop(person, [])
 
     @contextmanager
     def lying(self, lie: Lie) -> Iterator[None]:
@@ -84,7 +86,7 @@ class _TapMiddleware:
                 return
             seen.status, seen.ended = started["status"], time.perf_counter()
             body = next((lie for lie in (tell(seen) for tell in list(self._tap.lies)) if lie is not None), seen.answer)
-            self._tap.exchanges.append(seen)
+            self._tap.exchanges[seen.person].append(seen)
             kept = [(n, v) for n, v in started["headers"] if n.lower() != b"content-length"]
             await send({**started, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
             await send({"type": "http.response.body", "body": body})

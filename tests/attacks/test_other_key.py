@@ -81,9 +81,9 @@ class Pair:
 
     def calls_of(self, act: Callable[[], Any]) -> list[str]:
         """What the officer asks of the node meanwhile, without how often a receipt had to be asked for."""
-        before = len(self.tap.of(OFFICER))
+        self.tap.take(OFFICER)
         act()
-        kinds = [f"{e.method} {_NUMBERED.sub('/receipts', e.path)}" for e in self.tap.of(OFFICER)[before:]]
+        kinds = [f"{e.method} {_NUMBERED.sub('/receipts', e.path)}" for e in self.tap.take(OFFICER)]
         return [kind for n, kind in enumerate(kinds) if not (n and kind == kinds[n - 1] == "GET /receipts")]
 
     def alarms(self) -> tuple[Alarm, ...]:
