@@ -28,8 +28,8 @@ _EPOCH_ANSWERS = select(_epoch.epoch).where(
 )
 _SPENT_AMONG = select(_spent.c.element).where(_spent.c.element.in_(bindparam("elements", expanding=True)))
 _SPEND = {
-    "sqlite": sqlite.insert(_spent).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(_spent).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(_spent).on_conflict_do_nothing().returning(_spent.c.element),
+    "postgresql": postgresql.insert(_spent).on_conflict_do_nothing().returning(_spent.c.element),
 }
 
 
@@ -64,7 +64,8 @@ def spend_elements(connection: Connection, table_id: str, elements: Sequence[byt
     """
     if elements:
         rows = [{"element": element, "table_id": table_id, "at": at} for element in elements]
-        if connection.execute(_SPEND[connection.dialect.name], rows).rowcount != len(rows):
+        # Counted by what comes back: PostgreSQL's driver does not count rows over several parameter sets.
+        if len(connection.scalars(_SPEND[connection.dialect.name], rows).all()) != len(rows):
             raise BadTicket("this ticket was spent before")
 
 
