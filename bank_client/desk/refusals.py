@@ -6,6 +6,7 @@ translation is known: what exactly was wrong must not get lost.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bank_client.desk.texts import Language
@@ -40,7 +41,6 @@ DETAILS: dict[str, str] = {
     "no query consent of this subject names this bank, this purpose and these fields until then":
         "此人没有对本行、本用途和这些数据的有效查询授权",
     "a consent was revoked while this was looked at; ask again": "办理过程中授权被撤回，请重新查看",
-    "the project has used up its checks": "本项目的查询次数已用完",
     "this bank has no such project": "本行没有这个项目",
     "this project is suspended by the credit office": "信用办已暂停这个项目",
     "this project's period has not begun or is over": "项目尚未开始或已经到期",
@@ -62,6 +62,14 @@ DETAILS: dict[str, str] = {
     "an opaque id has 1 to 64 characters": "编号为 1 至 64 个字符",
     "an opaque id has printable characters only": "编号只能用可打印字符",
 }  # fmt: skip
+
+BUDGETS: dict[str, str] = {
+    "this project's budget of checks": "本项目的查询次数",
+    "this officer's budget of questions a day": "您今天的查询次数",
+    "this bank's budget of questions a day": "本行今天的查询次数",
+    "the budget of questions about this epoch of the table": "这一期数据的查询次数",
+}  # fmt: skip
+_BUDGET = re.compile(r"(.+) has ([0-9]+) of ([0-9]+) left; .+")
 
 
 @dataclass(frozen=True)
@@ -88,5 +96,7 @@ def in_words(detail: str, language: Language) -> str:
         return detail
     if detail in DETAILS:
         return DETAILS[detail]
+    if (budget := _BUDGET.fullmatch(detail)) and budget[1] in BUDGETS:
+        return f"{BUDGETS[budget[1]]}还剩 {budget[2]} 次，共 {budget[3]} 次"
     parts = detail.split("; ")
     return "；".join(DETAILS.get(part, part) for part in parts)

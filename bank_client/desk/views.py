@@ -42,7 +42,7 @@ DEPARTMENTS = {
 UNITS = {
     "年": "years", "台": "machines", "万元": "10,000 yuan", "元": "yuan", "宗": "items", "小时": "hours", "分": "points",
     "次": "times", "人": "persons", "月": "months", "天": "days", "份": "documents", "张": "certificates", "头": "heads",
-    "亩": "mu", "户": "households", "㎡": "m²",
+    "亩": "mu", "户": "households", "㎡": "m²", "m³": "m³",
 }  # fmt: skip
 
 

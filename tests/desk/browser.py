@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -43,7 +44,9 @@ class Browser:
         return self.driver.switch_to.active_element
 
     def wait_for(self, text: str) -> None:
-        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: text in self.text, f"{text!r} never came")
+        swapped = (StaleElementReferenceException, NoSuchElementException)
+        waiting = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=swapped)
+        waiting.until(lambda _: text in self.text, f"{text!r} never came")
 
     def complaints(self) -> list[str]:
         """What the browser said on its console: errors, and breaches of the content policy."""
@@ -71,9 +74,12 @@ class Browser:
     def tab_to(self, words: str) -> WebElement:
         """Tab until something is focused that a screen reader would call by these words."""
         for _ in range(MOST_TABS):
-            reached = self.focused
-            if reached.tag_name not in ("body", "main") and words in self.name_of(reached):
-                return reached
+            try:
+                reached = self.focused
+                if reached.tag_name not in ("body", "main") and words in self.name_of(reached):
+                    return reached
+            except StaleElementReferenceException:
+                continue  # the page was just swapped
             self.keys(Keys.TAB)
         raise AssertionError(f"the keyboard does not reach {words!r}")
 

@@ -131,8 +131,8 @@ def test_a_damaged_record_says_what_to_do(window: Browser, fumin: Branch, monkey
     window.wait_for("数据损坏，未能读取")
     window.wait_for("已告知信用办")
     window.shot("damaged")
-    window.tab_to("未使用")
-    window.keys(Keys.SPACE, Keys.ENTER)
+    window.tab_to("同意贷款")
+    window.keys(Keys.ARROW_UP, Keys.ENTER)  # round to the last
     window.wait_for("已登记：未使用")
 
 
