@@ -125,8 +125,8 @@ class Learner:
         self._label_mac = state.label_mac
         self.levels_ = [np.array(levels, dtype=np.int64) for levels in state.levels]
         self.ivs_ = list(state.ivs)
-        self.moments_ = state.moments and state.moments.moments()
-        self._shown = state.shown and state.shown.moments()
+        self.moments_ = None if state.moments is None else state.moments.moments()
+        self._shown = None if state.shown is None else state.shown.moments()
         self.weights_ = np.array(state.weights) if state.weights else None
 
     def learn_woe(self, decoded: Floats, label_mac: bytes) -> None:

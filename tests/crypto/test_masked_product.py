@@ -263,6 +263,30 @@ def test_everything_is_used_once(done: dict[str, Any]) -> None:
             node.respond(**changed)
 
 
+@pytest.mark.parametrize("shape", [ONE_HOT, DENSE], ids=["one-hot", "dense"])
+def test_a_product_that_has_answered_goes_on_elsewhere_and_never_answers_again(shape: ProductShape) -> None:
+    bank, node, _, _ = session(shape)
+    with pytest.raises(ParameterError, match="call respond"):
+        node.snapshot()
+    b, p = bank.encrypt()
+    h, c = node.respond(b, p)
+    w = bank.answer(h, c)
+    answered = node.snapshot()
+    assert "b'" not in repr(answered)
+    _, elsewhere, _, _ = session(shape)
+    elsewhere.restore(answered)
+    assert np.array_equal(elsewhere.recover(w), node.recover(w))
+    assert elsewhere.commitments() == node.commitments()
+    assert elsewhere.snapshot() == answered
+    for request in (b, b + np.uint64(1)):
+        with pytest.raises(ReuseRefused, match="has answered"):
+            elsewhere.respond(request, p)
+    _, other, _, _ = session(DENSE if shape is ONE_HOT else ONE_HOT)
+    for product in (other, node):
+        with pytest.raises(ParameterError, match="another product"):
+            product.restore(answered)
+
+
 def test_what_is_handed_out_can_be_changed_without_harm() -> None:
     bank, node, columns, alphas = session(ONE_HOT)
     b, p = bank.encrypt()
