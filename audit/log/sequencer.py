@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 MAX_BATCH = 1024
 LEASE_SECONDS = 10.0
 POLL_SECONDS = 0.02
+BUSY_SECONDS = 2.0
+"""For so long after an entry the next ones are looked for at the pace that the caller chose, if it is a faster one."""
 RETRY_SECONDS = 1.0
 
 
@@ -77,6 +79,7 @@ class Sequencer:
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
         self._lease_until = 0.0
+        self._busy_until = 0.0
         self._state: _State | None = None
         self._attempt: _State | None = None
         self._cosigning = Cosigning(log, cosigners) if cosigners else None
@@ -165,7 +168,7 @@ class Sequencer:
             self._signed.set()
         if self._attempt is None and not self._has_queued():
             self._renew_when_due()
-            return self._poll_seconds
+            return self._poll_seconds if time.monotonic() < self._busy_until else max(self._poll_seconds, POLL_SECONDS)
         self._sequence(self._state)
         return 0.0
 
@@ -219,6 +222,7 @@ class Sequencer:
         if self._high_water is not None:
             self._high_water.write(state.checkpoint.note)
         self._state = state
+        self._busy_until = time.monotonic() + BUSY_SECONDS
         self.log.waiters.sequenced(state.indices)
         self._signed.set()
 
