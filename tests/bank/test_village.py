@@ -340,9 +340,7 @@ app(sys.argv[1:])
 @pytest.mark.parametrize(
     ("owner", "step", "early", "lost"),
     [
-        ("batch_run.Questions", "take_tickets", False, False),
         ("batch_run.Questions", "evaluate", True, True),
-        ("batch_run.Questions", "fetch", False, True),
         ("batch_run.Journal", "settle", False, False),
     ],
 )
