@@ -48,6 +48,7 @@ pytestmark = [
 OFFICER = "bank-a/officer"
 TABLE, EPOCH = "check-0", 1
 WORKERS = 2
+ON_SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # waits for leases, so once is enough
 
 
 @dataclass
@@ -211,6 +212,7 @@ def test_a_nonce_counts_once_for_all_workers(place: Place) -> None:
     assert sorted(statuses) == [200] + [401] * 7
 
 
+@ON_SQLITE
 def test_killed_workers_are_replaced_and_nothing_is_done_twice(place: Place) -> None:
     """One worker after the other is killed while questions come in, so that also the one that sequences is among them."""
     tickets = [place.ticket() for _ in range(24)]
@@ -234,6 +236,7 @@ def test_killed_workers_are_replaced_and_nothing_is_done_twice(place: Place) -> 
     assert post(again).content == first.content
 
 
+@ON_SQLITE
 def test_a_killed_service_leaves_no_worker_and_goes_on_after_a_restart(place: Place) -> None:
     ticket = place.ticket()
     answer = place.spend(ticket, "before-the-end")
@@ -248,6 +251,7 @@ def test_a_killed_service_leaves_no_worker_and_goes_on_after_a_restart(place: Pl
     assert list(place.outcomes([ticket]).values()) == [Counter(done=1)]
 
 
+@ON_SQLITE
 def test_a_service_that_is_told_to_stop_ends_in_order(place: Place) -> None:
     process, workers = place.town.node.process, place.workers()
     assert process is not None
