@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Insert, Row, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.office.tables import alarm
@@ -26,11 +27,9 @@ def raise_or_count(
     connection: Connection, *, same: Iterable[object], at: int, kind: str, institution: str, about: str, detail: str
 ) -> None:
     """Store an alarm, or count it on and renew its detail where one stands that is the `same`."""
-    dialect_insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    row = {"at": at, "kind": kind, "institution": institution, "about": about[:200], "detail": detail, "last_at": at}
-    new = dialect_insert(alarm).values(**row, same=_digest(same), count=1)
-    again = {"count": alarm.c.count + 1, "detail": new.excluded.detail, "last_at": new.excluded.last_at}
-    connection.execute(new.on_conflict_do_update(index_elements=["same"], set_=again))
+    row = {"at": at, "kind": kind, "institution": institution, "about": about[:200], "detail": detail}
+    more = {"same": _digest(same), "count": 1, "last_at": at}
+    connection.execute(_raise_or_count(connection.dialect.name), [row | more])
 
 
 def count_again(connection: Connection, *, same: Iterable[object], at: int) -> bool:
@@ -42,6 +41,13 @@ def count_again(connection: Connection, *, same: Iterable[object], at: int) -> b
 def newest(connection: Connection) -> tuple[Alarm, ...]:
     """The newest thousand, newest first."""
     return tuple(map(_alarm, connection.execute(select(alarm).order_by(alarm.c.id.desc()).limit(NEWEST))))
+
+
+@cache
+def _raise_or_count(dialect: str) -> Insert:
+    new = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(alarm)
+    again = {"count": alarm.c.count + 1, "detail": new.excluded.detail, "last_at": new.excluded.last_at}
+    return new.on_conflict_do_update(index_elements=["same"], set_=again)
 
 
 def _alarm(row: Row[tuple[object, ...]]) -> Alarm:

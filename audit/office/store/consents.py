@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
 
 from audit.office.tables import consent, objection, repair
 from models.consents import Consent, ConsentKind, ModellingConsent, Objection, Repair
@@ -69,9 +69,15 @@ def count_unrevoked(connection: Connection, ids: Iterable[str]) -> int:
     """How many of these (distinct) consents are not revoked."""
     total = 0
     for chunk in chunks(ids):
-        query = select(func.count()).select_from(consent).where(consent.c.id.in_(chunk), consent.c.revoked_at.is_(None))
-        total += connection.execute(query).scalar_one()
+        total += connection.execute(_UNREVOKED, {"ids": list(chunk)}).scalar_one()
     return total
+
+
+_UNREVOKED = (
+    select(func.count())
+    .select_from(consent)
+    .where(consent.c.id.in_(bindparam("ids", expanding=True)), consent.c.revoked_at.is_(None))
+)
 
 
 def filed_at(connection: Connection, ids: Iterable[str]) -> dict[str, int]:

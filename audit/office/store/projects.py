@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
 from audit.office.tables import model, project
 from models.projects import Project
@@ -80,9 +80,15 @@ def suspended_projects(connection: Connection) -> tuple[str, ...]:
 
 def spend_checks(connection: Connection, project_id: str, count: int) -> bool:
     """Take `count` checks from the budget of a project that is approved and not suspended; False where that fails."""
-    may = (project.c.id == project_id, project.c.state == APPROVED, project.c.suspended == 0, project.c.checks_left >= count)
-    spent = connection.execute(update(project).where(*may).values(checks_left=project.c.checks_left - count))
-    return spent.rowcount == 1
+    return connection.execute(_SPEND, {"project_id": project_id, "number": count}).rowcount == 1
+
+
+_SPEND = (
+    update(project)
+    .where(project.c.id == bindparam("project_id"), project.c.state == APPROVED, project.c.suspended == 0)
+    .where(project.c.checks_left >= bindparam("number"))
+    .values(checks_left=project.c.checks_left - bindparam("number"))
+)
 
 
 def add_model(connection: Connection, new: StoredModel) -> None:

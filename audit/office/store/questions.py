@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select
 
 from audit.office.tables import access, log, report, ticket
 from models.tickets import Access
@@ -51,6 +51,19 @@ class Attempt:
     ticket: str | None = None
 
 
+# What is asked at every single question is built once: that costs more than to run it.
+_SINGLE = and_(access.c.officer == bindparam("officer_"), access.c.at > bindparam("since"), access.c.batch.is_(None))
+_NEWEST = (
+    select(access.c.id)
+    .where(_SINGLE, access.c.outcome.not_in((LOOKED, LOOKED_IN_VAIN)))
+    .order_by(access.c.at.desc())
+    .limit(bindparam("most"))
+)
+_BEFORE = select(access.c.id).where(_SINGLE, access.c.subject == bindparam("subject_")).limit(1)
+_DISTINCT = select(func.count(access.c.subject.distinct())).where(_SINGLE, access.c.region == bindparam("region_"))
+_SEEN = select(ticket.c.element).where(ticket.c.element.in_(bindparam("elements", expanding=True)))
+
+
 def add_tickets(connection: Connection, issued: Iterable[Issued]) -> None:
     """Store issued tickets; IntegrityError where an element was seen before."""
     rows = [vars(one) for one in issued]
@@ -62,8 +75,8 @@ def seen(connection: Connection, elements: Sequence[bytes]) -> set[bytes]:
     """Those of the elements for which a ticket was issued before."""
     found: set[bytes] = set()
     for start in range(0, len(elements), 500):
-        query = select(ticket.c.element).where(ticket.c.element.in_(elements[start : start + 500]))
-        found.update(bytes(element) for element in connection.execute(query).scalars())
+        some = connection.execute(_SEEN, {"elements": list(elements[start : start + 500])})
+        found.update(bytes(element) for element in some.scalars())
     return found
 
 
@@ -76,21 +89,17 @@ def add_attempts(connection: Connection, attempts: Sequence[Attempt], queue_ids:
 
 def count_single(connection: Connection, officer: str, since: int, most: int) -> int:
     """How many single questions an officer asked since then, looks at consents left out; counted no further than `most`."""
-    asked = and_(_single(officer, since), access.c.outcome.not_in((LOOKED, LOOKED_IN_VAIN)))
-    newest = select(access.c.id).where(asked).order_by(access.c.at.desc()).limit(most)
-    return connection.execute(select(func.count()).select_from(newest.subquery())).scalar_one()
+    return len(connection.execute(_NEWEST, {"officer_": officer, "since": since, "most": most}).all())
 
 
 def asked_before(connection: Connection, officer: str, subject: str, since: int) -> bool:
     """Whether an officer asked about this subject since then, outside of a batch."""
-    query = select(access.c.id).where(access.c.subject == subject, _single(officer, since)).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_BEFORE, {"officer_": officer, "since": since, "subject_": subject}).first() is not None
 
 
 def distinct_subjects(connection: Connection, officer: str, region: str, since: int) -> int:
     """How many subjects of a region an officer asked about since then, outside of a batch."""
-    query = select(func.count(access.c.subject.distinct())).where(_single(officer, since), access.c.region == region)
-    return connection.execute(query).scalar_one()
+    return connection.execute(_DISTINCT, {"officer_": officer, "since": since, "region_": region}).scalar_one()
 
 
 def of_subject(connection: Connection, subject: str, report_due: int) -> tuple[Access, ...]:
@@ -108,10 +117,6 @@ def of_subject(connection: Connection, subject: str, report_due: int) -> tuple[A
         .order_by(access.c.id)
     )
     return tuple(_access(row, report_due) for row in connection.execute(query))
-
-
-def _single(officer: str, since: int) -> ColumnElement[bool]:
-    return and_(access.c.officer == officer, access.c.at > since, access.c.batch.is_(None))
 
 
 def _access(row: Row[tuple[object, ...]], report_due: int) -> Access:
