@@ -45,8 +45,8 @@ pytestmark = pytest.mark.attack
 
 NAME = "query-sequence"
 FULL_COUNT = 3 * FULL // 2  # each two outcomes together are 10,000
-SMALL_COUNT = 30
-NAIVE_COUNT = 24
+SMALL_COUNT = 24
+NAIVE_COUNT = 18
 PEOPLE, PROJECT = 30, "check"
 AT_A_TIME, QUESTIONS_EACH = 8, 200  # officers at work, and what one may ask in a day
 OUTCOMES = ("present", "absent", "damaged")
