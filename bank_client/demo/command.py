@@ -81,7 +81,7 @@ def _demo_county(out: Path, households: int, *, leave_running: bool = False) -> 
             job = CountyJob(town, run / "county", say=typer.echo, progress=progress)
             ok = tell(job, run, started)
             if leave_running and ok:
-                _say_where(job)
+                _say_where(job, run)
                 return
         except BaseException:
             town.stop()
@@ -92,14 +92,25 @@ def _demo_county(out: Path, households: int, *, leave_running: bool = False) -> 
     typer.echo("main job: ok")
 
 
-def _say_where(job: CountyJob) -> None:
+def _say_where(job: CountyJob, run: Path) -> None:
+    from bank_client.demo.desk import start_desk
+    from bank_client.demo.town import ServiceDied
+
     town = job.town
-    pids = " ".join(str(s.process.pid) for s in (town.office, town.node) if s.process is not None)
+    pids = [str(s.process.pid) for s in (town.office, town.node) if s.process is not None]
     typer.echo("main job: ok")
     typer.echo(f"the credit office answers at {town.office.url}, the data node at {town.node.url}")
     keys = f"--vkey '{town.node_keys['log']}' --witness-vkey '{town.office_keys['witness']}' --quorum 1"
     typer.echo(f"check the node's log from outside: xinqiao verify {town.node.url}/log {keys}")
-    typer.echo(f"keys of all people are in {town.folder / 'people'}; stop the services with: kill {pids}")
+    try:
+        desk = start_desk(job, run / "desk")
+    except ServiceDied as error:
+        typer.echo(str(error), err=True)  # the services go on without it
+    else:
+        pids.append(str(desk.pid))
+        typer.echo(f"the officers' desk is at {desk.url}; their passphrase is in {desk.passphrase_file}")
+        typer.echo(f"an invented applicant with both consents: {job.consented().removeprefix('citizen:')}")
+    typer.echo(f"keys of all people are in {town.folder / 'people'}; stop the services with: kill {' '.join(pids)}")
 
 
 @contextmanager

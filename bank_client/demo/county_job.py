@@ -77,6 +77,7 @@ class CountyJob:
         self.main = MainJob(town, steward=STEWARD, operator=OPERATOR, say=say)
         self.quarantined = 0
         self.revoked: list[Consent] = []
+        self.window = ""
         self.objections: tuple[Objection, ...] = ()
         self.repaired = 0
 
@@ -196,6 +197,7 @@ class CountyJob:
 
             table = open_project(bank, project).table
         self.main.build(table)
+        self.window = project
         return project, table
 
     def check(self, project: str) -> tuple[str, AuthorisedCheck]:
@@ -228,6 +230,10 @@ class CountyJob:
         return clerk.logged("/accesses", AccessQuery(subject=subject), Accesses).answer
 
     # ---------------------------------------------------------------- who is who
+
+    def name_of(self, person: str) -> str:
+        """How somebody is called."""
+        return next(row["name"] for row in self._rows("office/people.csv") if row["id"] == person)
 
     def consented(self) -> str:
         """An applicant whose query consent stands for a loan application."""

@@ -195,7 +195,7 @@ class Town:
     # ---------------------------------------------------------------- beginnings
 
     def _service(self, name: str, module: str, settings: dict[str, str]) -> Service:
-        port = _free_port()
+        port = free_port()
         prefix = f"XINQIAO_{name.upper()}_"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("XINQIAO_")}
         # The package must be found from any working folder, and nothing else under its generic names.
@@ -234,7 +234,8 @@ def _database(databases: dict[str, str] | None, name: str) -> dict[str, str]:
     return {"DATABASE_URL": databases[name]} if databases and name in databases else {}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

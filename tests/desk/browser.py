@@ -50,7 +50,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser said on its console: errors, and breaches of the content policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        said = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in said if entry["level"] != "INFO"]
 
     def shot(self, name: str) -> None:
         """A picture of the whole page, where pictures are wanted."""
@@ -106,7 +107,13 @@ def browser(shots: Path | None = None, *, width: int = WIDTH) -> Iterator[Browse
         pytest.skip("chromium and chromedriver are not on this machine")
     options = Options()
     options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size={width},{HEIGHT}"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--lang=zh-CN",
+        f"--window-size={width},{HEIGHT}",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options=options, service=Service(driver))
