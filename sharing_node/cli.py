@@ -115,16 +115,17 @@ def builder(
     beside: Annotated[bool, typer.Option("--beside", hidden=True, help="Started by `serve`, and ends with it.")] = False,
 ) -> None:
     """Build epochs that are asked for and those of the night, and close expired ones; `serve` starts one itself."""
+    from sharing_node.epochs.process import stop_on_signals, yield_to_the_service
+
+    if beside:
+        yield_to_the_service()
     from audit.service.logs import configure_logging
     from sharing_node.app import open_node
     from sharing_node.epochs.builder import Builder
-    from sharing_node.epochs.process import stop_on_signals, yield_to_the_service
 
     settings = _settings()
     _check_schema(settings)
     configure_logging()
-    if beside:
-        yield_to_the_service()
     Builder(open_node(settings)).run(stop_on_signals())
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,11 +52,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def yield_to_the_service() -> None:
-    """End when the parent does, and leave the cores to whoever answers people."""
+    """End when the parent does, in order if there is time, and leave the cores to whoever answers people.
+
+    To be called before anything else: what is slow to import must not outlive the parent either.
+    """
     os.nice(_NICENESS)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock a thread that waits for it would hold when the interpreter ends.
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

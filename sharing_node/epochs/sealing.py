@@ -60,7 +60,12 @@ class SealShard:
         """Seal one shard into a run of cells sorted by tag; the shard is gone afterwards. How many cells it has."""
         work = Work(self.folder)
         server = KeyStore(self.keys).oprf(self.key)
-        pairs = _decoder.decode(work.path(shard(index)).read_bytes())
+        try:
+            pairs = _decoder.decode(work.path(shard(index)).read_bytes())
+        except FileNotFoundError:
+            if work.has(run(index)):
+                return 0  # a worker of a builder that was killed had it in hand and has just finished it
+            raise
         outputs = server.evaluate_many([subject.encode() for subject, _ in pairs], workers=1)
         keyed = (cells.derive(y, self.context) for y in outputs)
         sealed = cells.seal_many(

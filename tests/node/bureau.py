@@ -106,8 +106,10 @@ class Bureau:
 
     def set(self, **changes: Any) -> None:
         """Other settings for the next builder."""
-        fixed = {"office_url": "http://office.invalid", "office_key": "x", "office_witness": "w", "time_zone": "UTC"}
-        self.settings = NodeSettings(data_dir=self.folder, database_url=self.url, **fixed, **changes)
+        self.settings = NodeSettings(
+            data_dir=self.folder, database_url=self.url, office_url="http://office.invalid", office_key="x",
+            office_witness="w", time_zone="UTC", **changes,
+        )  # fmt: skip
 
     @property
     def node(self) -> Node:

@@ -1,0 +1,50 @@
+"""The builder as a process: `serve` starts one beside itself, starts it again, and does not outlive it in either way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from bank_client.demo.town import Town
+
+pytestmark = pytest.mark.e2e
+PATIENCE = 60.0
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def builders(town: Town) -> list[psutil.Process]:
+    assert town.node.process is not None
+    found = psutil.Process(town.node.process.pid).children(recursive=True)
+    return [process for process in found if "builder" in process.cmdline()]
+
+
+def test_the_builder_comes_again_and_ends_with_the_service(tmp_path: Path) -> None:
+    with Town(tmp_path, identity="national") as town:
+        until(lambda: len(builders(town)) == 1)
+        [first] = builders(town)
+        first.kill()
+        until(lambda: bool(builders(town)) and builders(town)[0].pid != first.pid)
+        [second] = builders(town)
+        town.node.kill()
+        until(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE)
+        town.node.start()
+        town.node.wait_ready()
+        until(lambda: len(builders(town)) == 1)
+        [third] = builders(town)
+        town.node.stop()
+        until(lambda: not third.is_running() or third.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_no_builder_where_it_runs_elsewhere(tmp_path: Path) -> None:
+    with Town(tmp_path, identity="national", node_settings={"BUILDER": "off"}) as town:
+        assert builders(town) == []
