@@ -102,7 +102,7 @@ def test_the_node_killed_between_the_steps_of_one_training(hardy: Village, hardy
     X, y = hardy.rows(hardy.borrowers)
     with hardy.bank("bank-a/modeller", watch) as bank:
         model = JointScorecard(hardy_run.model.project, bank, hardy_run.model.cohort_, max_bins=3)
-        killer = Killer(node, "round 1: product", "round 1: answer", "round 2: product", "replay at the office")
+        killer = Killer(node, "round 1: product", "replay at the office")
         model.set_params(progress=killer)
         run: Callable[[], JointScorecard] = lambda: model.fit(X, y)  # noqa: E731
         while killer.steps:
