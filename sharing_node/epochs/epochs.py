@@ -39,10 +39,11 @@ class Epochs:
         with call.engine.connect() as connection:
             return builds.get(connection, call.path["table"], _number(call))
 
-    def manifest(self, call: Call) -> SealedManifest:
-        """GET /tables/{table}/manifest: the newest open epoch."""
+    def manifest(self, call: Call) -> SealedManifest | Raw:
+        """GET /tables/{table}/manifest: the newest open epoch; nothing where `?known=` is its manifest's digest already."""
         with call.engine.connect() as connection:
-            return state.current_epoch(connection, call.path["table"], call.now)
+            newest = state.current_epoch(connection, call.path["table"], call.now)
+        return Raw(b"") if call.query.get("known") == newest.manifest.digest() else newest
 
     def hint(self, call: Call) -> Raw:
         """GET /tables/{table}/epochs/{epoch}/hint: uint32[rows, n], C-ordered."""

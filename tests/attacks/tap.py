@@ -34,6 +34,11 @@ class Exchange:
     answer: bytes = field(default=b"", repr=False)
     ended: float = 0.0
 
+    @property
+    def address(self) -> str:
+        """The path without its query."""
+        return self.path.partition("?")[0]
+
 
 @dataclass
 class Tap:

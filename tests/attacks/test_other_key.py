@@ -80,10 +80,10 @@ class Pair:
         return self.services.office.node_key
 
     def calls_of(self, act: Callable[[], Any]) -> list[str]:
-        """What the officer asks of the node meanwhile, without how often a receipt had to be asked for."""
+        """What the officer asks of the node meanwhile, without what it knows already and how often it asked for a receipt."""
         self.tap.take(OFFICER)
         act()
-        kinds = [f"{e.method} {_NUMBERED.sub('/receipts', e.path)}" for e in self.tap.take(OFFICER)]
+        kinds = [f"{e.method} {_NUMBERED.sub('/receipts', e.address)}" for e in self.tap.take(OFFICER)]
         return [kind for n, kind in enumerate(kinds) if not (n and kind == kinds[n - 1] == "GET /receipts")]
 
     def alarms(self) -> tuple[Alarm, ...]:
@@ -117,7 +117,7 @@ def lie_about(path_end: str, tell: Callable[[Exchange], bytes]) -> Lie:
     """Other bytes for the officer's exchanges whose path ends so."""
 
     def lie(exchange: Exchange) -> bytes | None:
-        mine = exchange.person == OFFICER and exchange.path.endswith(path_end) and exchange.status == 200
+        mine = exchange.person == OFFICER and exchange.address.endswith(path_end) and exchange.status == 200
         return tell(exchange) if mine else None
 
     return lie
