@@ -11,7 +11,9 @@ import pytest
 from audit.database import writing
 from models.consents import Objection, Repair
 from models.problems import Damaged, NotFound, PeerUnavailable
+from models.tables import BuildState
 from sharing_node.epochs import sealing
+from sharing_node.epochs import watch as watching
 from sharing_node.epochs.builder import Builder
 from sharing_node.epochs.columns import BoundaryCollision
 from sharing_node.epochs.lease import Lease
@@ -308,7 +310,7 @@ def test_progress_is_reported_by_stage(small: Bureau, monkeypatch: pytest.Monkey
 # ---------------------------------------------------------------- nights
 
 
-NIGHTS = 30
+NIGHTS = 20
 
 
 def test_night_after_night(small: Bureau) -> None:
@@ -396,3 +398,11 @@ def test_the_hour_is_that_of_its_zone() -> None:
     nightly = Nightly.parse("02:00", "Asia/Shanghai")
     assert nightly is not None
     assert nightly.last(NOW) == NOW - 18 * 3600  # noon in London is 20:00 in Shanghai
+
+
+def test_a_terminal_shows_the_stages_until_the_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.0)
+    seen = [("queued", "", 0, 0), ("running", "seal cells", 1, 4), ("running", "seal cells", 3, 4), ("open", "", 0, 0)]
+    states = iter([BuildState(table="t", epoch=1, state=s, stage=g, done=d, total=n, detail="") for s, g, d, n in seen])
+    assert watching.watch(lambda: next(states)).state == "open"
+    assert "seal cells" in capsys.readouterr().out
