@@ -27,6 +27,7 @@ def held_out_auc(features: Floats, label: NDArray[np.bool_], seed: int) -> float
     thresholds and pairs.
     """
     order = np.random.default_rng(seed).permutation(len(label))
+    order = np.concatenate([order[label[order]], order[~label[order]]])  # each half has as many of either kind
     halves = order[::2], order[1::2]
     learners = [
         make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200)),
