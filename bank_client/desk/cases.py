@@ -178,8 +178,9 @@ class Cases:
             state, problem = ledger.DAMAGED, damaged
         except Problem as refused:
             problem = refused
-        except Notice:
-            return  # the seat has ended: the ledger calls it interrupted when the desk starts again
+        except Notice:  # the officer left before anybody was asked
+            self._ledger.end(case.handle, ledger.INTERRUPTED)
+            return
         except Exception:
             logger.exception("a check ended in an error of the desk itself")
         else:

@@ -202,9 +202,11 @@ def _case(
     entered: dict[str, Any] | None = None,
 ) -> Response:
     language = language_of(request)
-    with seat.session() as bank:
-        sets = field_sets_of(case.offer.fields, desk.branch.catalogue(bank), language) if case.state == CONSENT else {}
-        second = case.state == CONSENT and desk.branch.second_approval(bank)
+    sets, second = {}, False
+    if case.state == CONSENT:  # a question that is under way holds the session
+        with seat.session() as bank:
+            sets = field_sets_of(case.offer.fields, desk.branch.catalogue(bank), language)
+            second = desk.branch.second_approval(bank)
     missing = case.standing.missing if case.standing else KINDS
     today = datetime.fromtimestamp(desk.clock()).date()
     values: dict[str, Any] = {"kinds": list(missing), "field_sets": list(sets), "way": WAYS[0], "witness": ""}

@@ -7,9 +7,12 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 
+from bank_client.session import Bank
 from models.consents import ConsentKind, FileConsents, Filed, RevokeConsent
 from models.logged import Empty
 from models.reports import CheckOutcome
@@ -228,6 +231,52 @@ def test_no_id_in_addresses_logs_or_files(fumin: Branch, caplog: pytest.LogCaptu
     ledger = (fumin.data_dir / "desk.sqlite").read_bytes()
     assert b"862" not in ledger
     assert DISPUTED[-4:].encode() not in ledger, "the mask goes with the decision"
+
+
+def test_a_question_under_way_shows_its_step_and_holds_up_no_other_page(fumin: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor, go_on, receipt = Visitor(fumin).sign_in("fumin/chen"), threading.Event(), Bank.receipt
+
+    def late(self: Bank, *args: Any, **named: Any) -> Any:
+        assert go_on.wait(60)
+        return receipt(self, *args, **named)
+
+    monkeypatch.setattr(Bank, "receipt", late)
+    case = visitor.begin(KNOWN)
+    visitor.post(f"{case}/ask")
+    visitor.follow()
+    assert "正在查询" in visitor.text
+    while "▸ 等待日志回执 进行中" not in visitor.get(f"{case}/state").text:
+        pass
+    assert "✓ 隐私取回记录 完成" in visitor.text
+    assert "查询中" in visitor.get("/").text
+    assert visitor.get("/new").status_code == 200
+    go_on.set()
+    visitor.wait(case)
+    assert "862" in visitor.text
+
+
+def test_signing_out_while_a_question_is_under_way_loses_the_record_and_not_the_decision(
+    fumin: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor, go_on, receipt = Visitor(fumin).sign_in("fumin/chen"), threading.Event(), Bank.receipt
+
+    def late(self: Bank, *args: Any, **named: Any) -> Any:
+        assert go_on.wait(60)
+        return receipt(self, *args, **named)
+
+    monkeypatch.setattr(Bank, "receipt", late)
+    case = visitor.begin(KNOWN, "CG-left")
+    visitor.post(f"{case}/ask")
+    while "▸ 等待日志回执" not in visitor.get(f"{case}/state").text:
+        pass
+    visitor.get(case)
+    visitor.post("/signout")
+    go_on.set()
+    visitor.sign_in("fumin/chen")
+    while "登记决定" not in visitor.get("/").text:
+        pass
+    assert "CG-left" in visitor.text
+    assert "现已清除" in visitor.get(case).text
 
 
 def test_one_question_is_asked_once(fumin: Branch) -> None:
