@@ -245,8 +245,7 @@ def test_a_question_under_way_shows_its_step_and_holds_up_no_other_page(fumin: B
     visitor.post(f"{case}/ask")
     visitor.follow()
     assert "正在查询" in visitor.text
-    while "▸ 等待日志回执 进行中" not in visitor.get(f"{case}/state").text:
-        pass
+    visitor.until("▸ 等待日志回执 进行中", f"{case}/state")
     assert "✓ 隐私取回记录 完成" in visitor.text
     assert "查询中" in visitor.get("/").text
     assert visitor.get("/new").status_code == 200
@@ -267,14 +266,12 @@ def test_signing_out_while_a_question_is_under_way_loses_the_record_and_not_the_
     monkeypatch.setattr(Bank, "receipt", late)
     case = visitor.begin(KNOWN, "CG-left")
     visitor.post(f"{case}/ask")
-    while "▸ 等待日志回执" not in visitor.get(f"{case}/state").text:
-        pass
+    visitor.until("▸ 等待日志回执 进行中", f"{case}/state")
     visitor.get(case)
     visitor.post("/signout")
     go_on.set()
     visitor.sign_in("fumin/chen")
-    while "登记决定" not in visitor.get("/").text:
-        pass
+    visitor.until("登记决定", "/")
     assert "CG-left" in visitor.text
     assert "现已清除" in visitor.get(case).text
 

@@ -14,6 +14,8 @@ from tests.desk.place import PASSPHRASE, Branch
 _TOKEN = re.compile(r'name="csrf" value="([0-9a-f]*)"')
 _TAGS = re.compile(r"<[^>]+>")
 
+TRIES, PAUSE = 3_000, 0.02
+
 
 class Visitor:
     """One browser session at one desk."""
@@ -64,6 +66,17 @@ class Visitor:
         self.wait(case)
 
     def wait(self, case: str) -> None:
-        while "HX-Redirect" not in self.get(f"{case}/state?seen=waiting", **{"HX-Request": "true"}).headers:
-            time.sleep(0.02)
+        for _ in range(TRIES):
+            if "HX-Redirect" in self.get(f"{case}/state?seen=waiting", **{"HX-Request": "true"}).headers:
+                break
+            time.sleep(PAUSE)
         self.get(case)
+
+    def until(self, said: str, path: str) -> None:
+        """Look at a page again and again until it says something."""
+        for _ in range(TRIES):
+            self.get(path)
+            if said in self.text:
+                return
+            time.sleep(PAUSE)
+        raise AssertionError(f"{said!r} was never said")
