@@ -187,6 +187,8 @@ class Cases:
             self._ledger.end(case.handle, ledger.ANSWERED, leaf=case.leaf)
             case.state = ledger.ANSWERED
             return
+        finally:
+            case.query = case.prepared = None  # blind and tag have done their work
         self._ledger.end(case.handle, state, leaf=case.leaf, problem=problem.slug())
         case.problem, case.state = problem, state
 
