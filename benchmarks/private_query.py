@@ -109,11 +109,16 @@ def measure_build(place: City, table: str) -> Build:
             time.sleep(0.1)
             stage, state = state.stage, operator.get(f"/tables/{table}/builds/{state.epoch}", BuildState)
             now = time.perf_counter()
+            if state.stage != stage:
+                print(f"{now - started:8.1f} s  {state.stage}", flush=True)
             build.stages[stage or "waiting"] = build.stages.get(stage or "waiting", 0.0) + now - last
             last = now
     build.sealing = build.stages.pop(SEALED, 0.0)
     build.seconds = time.perf_counter() - started - build.sealing
     build.resident = watch.most
+    print(
+        f"built in {build.seconds:.1f} s with {build.resident / 2**30:.2f} GiB, checked by the office in {build.sealing:.1f} s"
+    )
     return build
 
 
