@@ -15,7 +15,7 @@ import pytest
 
 from bank_client import AlignedCohort, Bank, JointScorecard, align
 from bank_client.demo.job import new_consent
-from bank_client.joint_training import JointTraining, wire_opening
+from bank_client.joint_training import wire_opening
 from models import wire
 from models.alignment import EvaluateAlignment, MatchTags, Published
 from models.consents import ConsentKind, FileConsents
@@ -225,7 +225,9 @@ def trial(place: Village, bank: Bank, cohort: AlignedCohort) -> Trial:
     X, y = place.rows([subject.removeprefix("opaque:") for subject in cohort.subjects])
     labels = y.to_numpy(np.uint8)
     own = bank_columns({str(n): X[n].to_numpy() for n in X}, labels, Limits())
-    signed, plan = JointTraining(bank, cohort, labels, own, max_bins=4)._open()
+    request = OpenJob(project=cohort.project, cohort=cohort.id, bank_columns=len(own), max_bins=4)
+    signed = bank.node.logged("/jobs", request, Signed).answer
+    plan = bank.from_node(signed, JobPlan)
     shape = Plan(plan.rows, tuple(f.bins for f in plan.fields), len(own))
     return Trial(signed, plan, BankTraining(shape, labels, own, Limits()))
 
