@@ -14,13 +14,14 @@ help: ## Show this list
 
 setup: $(STAMP) ## Create .venv/ with everything of requirements.lock
 
-# Hashes are required, nothing is resolved anew, and the package is built with the locked build tools.
+# Hashes are required, nothing is resolved anew, and the package is built with the locked build tools. Bytecode is compiled once
+# here: where a machine does not keep it, every process that starts would compile all libraries anew.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Xinqiao needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say which one to use, such as make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" % v[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
