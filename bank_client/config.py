@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from audit.verifier.errors import FormatError
 from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
+from models.durable import write_new
 from models.identity import IdentityError, canonical_id, parse_id
 
 KEY_BYTES = 32
@@ -153,11 +154,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 def make_key(path: Path) -> bytes:
     """Write a fresh signing key (mode 0600) and return its public half, 32 bytes; FileExistsError where there is one."""
     key = Ed25519PrivateKey.generate()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes_raw())
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, key.private_bytes_raw())
     return key.public_key().public_bytes_raw()
 
 

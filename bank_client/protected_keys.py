@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from bank_client.config import ConfigError, load_key
+from models.durable import write_new
 
 SHORTEST_PASSPHRASE = 12
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 5  # 16 MiB, the most that OpenSSL reads, five times over for each guess
@@ -45,11 +46,7 @@ def protect(key: Ed25519PrivateKey, path: Path, passphrase: str) -> None:
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise ConfigError(f"the passphrase has fewer than {SHORTEST_PASSPHRASE} characters; take four or five words at random")
     text = textwrap.wrap(base64.b64encode(_encrypt(key, passphrase)).decode(), 64)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write("\n".join((_BEGIN, *text, _END, "")))
-        file.flush()
-        os.fsync(file.fileno())
+    write_new(path, "\n".join((_BEGIN, *text, _END, "")).encode())
 
 
 def make_protected_key(path: Path, passphrase: str, of: Path | None = None) -> bytes:

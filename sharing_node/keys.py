@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crypto.voprf import VoprfServer, generate_key_pair
 from crypto.xof import derive_key
+from models.durable import write_new
 
 
 class MissingKey(KeyError):
@@ -91,15 +92,4 @@ class KeyStore:
             return self._path(name).read_bytes()
 
     def _write(self, name: str, value: bytes) -> None:
-        # Written beside its place and linked into it, so that nobody ever reads half a key.
-        path = self._path(name)
-        draft = path.with_suffix(f"{path.suffix}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(value)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        finally:
-            draft.unlink()
+        write_new(self._path(name), value)

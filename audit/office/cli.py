@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.durable import write_new
+
 if TYPE_CHECKING:
     from audit.office.office import Office
     from audit.office.settings import OfficeSettings
@@ -65,9 +67,7 @@ def new_key(out: Annotated[Path, typer.Argument(help="File of the private key; t
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes_raw())
+    write_new(out, key.private_bytes_raw())
     public = b64encode(key.public_key().public_bytes_raw()).decode()
     out.with_name(out.name + ".pub").write_text(public + "\n", encoding="ascii")
     typer.echo(public)

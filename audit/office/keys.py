@@ -11,13 +11,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from models.durable import write_new
 
 SIGNING = ("statement", "service", "log", "witness")
 INPUTS = "inputs"
@@ -46,11 +47,7 @@ class OfficeKeys:
             raise KeysError(f"{folder} holds keys already: an office keeps its keys for life, so none was made")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in _paths(folder):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+            write_new(path, secrets.token_bytes(KEY_BYTES))
         return cls.load(data_dir)
 
     @classmethod
