@@ -36,6 +36,7 @@ FULL_COUNT = 100_000
 SMALL_COUNT = 2_000
 MOST_SUBJECTS = 20_000
 BATCH = 256
+LEAST_MARGIN = 9.0
 LIMIT_FROM = 50_000  # from this count on, the decoding margin is measured at the most columns that are allowed
 
 
@@ -92,7 +93,10 @@ def refused_parameters(epoch: MadeEpoch) -> list[str]:
 
 
 def margin_at_the_limit(rng: np.random.Generator) -> float:
-    """Standard deviations of the noise D·e that fit below half of Δ at 2^20 columns of uniform bytes; at least 10.
+    """Standard deviations of the noise D·e that fit below half of Δ at 2^20 columns of uniform bytes.
+
+    In theory 2^23 / (σ·√2^20·73.9) = 10.08 with σ = 11 and 73.9 for uniform bytes; so few samples give it within some 5 %. At 9 of
+    them a byte is decoded wrongly with probability 2·10^-19.
 
     Measured with D·q for a query under a secret of zero: what is left beside the unit is the noise alone.
     """
@@ -152,7 +156,7 @@ def campaign(count: int, seed: int) -> dict[str, Any]:
     }
     if count >= LIMIT_FROM:
         result["margin_at_two_to_the_20_columns"] = margin_at_the_limit(np.random.default_rng(seed))
-        assert result["margin_at_two_to_the_20_columns"] > 10
+        assert result["margin_at_two_to_the_20_columns"] > LEAST_MARGIN
     return result
 
 
