@@ -95,8 +95,8 @@ def refused_parameters(epoch: MadeEpoch) -> list[str]:
 def margin_at_the_limit(rng: np.random.Generator) -> float:
     """Standard deviations of the noise D·e that fit below half of Δ at 2^20 columns of uniform bytes.
 
-    In theory 2^23 / (σ·√2^20·73.9) = 10.08 with σ = 11 and 73.9 for uniform bytes; so few samples give it within some 5 %. At 9 of
-    them a byte is decoded wrongly with probability 2·10^-19.
+    In theory 2^23 / (σ·√2^20·73.9) = 10.08 with σ = 11 and 73.9 for uniform bytes; so few samples give it within 5 %. At 9
+    of them a byte is decoded wrongly with probability 2·10^-19.
 
     Measured with D·q for a query under a secret of zero: what is left beside the unit is the noise alone.
     """
