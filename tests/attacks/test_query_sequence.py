@@ -161,7 +161,7 @@ def place(folder: Path, count: int) -> Iterator[Place]:
         officers = [f"bank-a/o{n}" for n in range(max(AT_A_TIME, count // QUESTIONS_EACH))]
         for officer in officers:
             pair.office.enrol(officer, Role.LOAN_OFFICER)
-        table = pair.open_project(PROJECT)
+        table = pair.open_project(PROJECT, checks=count + NAIVE_COUNT * len(OUTCOMES))
         # The node follows the directory within 15 seconds; here at once.
         with patch.object(sharing_node.office, "FRESH", -1.0):
             pair.build(table)
