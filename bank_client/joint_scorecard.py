@@ -299,8 +299,8 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         countersigned = bank.node.logged("/models", signed, Signed).answer
         if bank.from_node(countersigned, ModelCard) != self.card_:
             bank.damaged("card", "the node signed another card", artefacts=(wire.encode(countersigned),))
-        self.signed_card_ = signed
-        bank.office.logged("/models", RegisterModel(bank_card=signed, node_card=self.node_card_), Empty)
+        self.registered_ = RegisterModel(bank_card=signed, node_card=self.node_card_, countersigned=countersigned)
+        bank.office.logged("/models", self.registered_, Empty)
         return self
 
     def serve(self) -> str:

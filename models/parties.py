@@ -72,10 +72,19 @@ class Person(Message):
         return Ed25519PublicKey.from_public_bytes(self.key)
 
 
+class EndedModel(Message):
+    """A model that serves no score from `since` on, before its review date: ``suspended``, ``retired`` or ``replaced``."""
+
+    model: str
+    state: str
+    since: int
+
+
 class Directory(Message):
     """All institutions and people at one moment; the office signs it, the node follows it within a minute.
 
-    Work on a project in `suspended_projects` stops at once, whatever approval was given before.
+    Work on a project in `suspended_projects` stops at once, whatever approval was given before; so do the scores of
+    `ended_models`.
     """
 
     version: int
@@ -83,6 +92,7 @@ class Directory(Message):
     institutions: tuple[Institution, ...]
     people: tuple[Person, ...]
     suspended_projects: tuple[str, ...] = ()
+    ended_models: tuple[EndedModel, ...] = ()
 
 
 class ServiceKeys(Message):

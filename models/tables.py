@@ -5,6 +5,13 @@ from __future__ import annotations
 from models.wire import Message, Signed
 
 SCORE_FIELD_SET = "score"
+REVIEW_SECONDS = 365 * 24 * 3600
+"""The longest that a model serves between two reviews."""
+
+
+def score_table(model: str) -> str:
+    """The id of a model's score table."""
+    return f"score-{model}"
 
 
 def tag_context(table: str, epoch: int) -> bytes:
@@ -128,14 +135,18 @@ class ScoreRecord(Message):
 
 
 class RegisterModel(Message):
-    """Bank and node have both signed this model's card; the office decides on it."""
+    """Bank and node have both signed this model's card; the office decides on it.
+
+    `node_card` is the node's part, signed at release; `countersigned` the whole card under the node's signature.
+    """
 
     bank_card: Signed
     node_card: Signed
+    countersigned: Signed | None = None
 
 
 class ModelApproval(Message):
-    """The office's signed leave to serve a model's scores."""
+    """The office's signed leave to serve a model's scores until `review_by`, POSIX seconds."""
 
     model: str
     bank: str
@@ -143,14 +154,21 @@ class ModelApproval(Message):
     decided_by: str
     decided_at: int
     reason: str
+    review_by: int = 0
+
+    @property
+    def ends(self) -> int:
+        """When no score is served any more; an approval from before there were review dates lasts a year."""
+        return self.review_by or self.decided_at + REVIEW_SECONDS
 
 
 class ModelStatus(Message):
-    """State of a model at the office and the approval where it stands."""
+    """State of a model at the office (`models.registry`), and the approval while scores may be served."""
 
     state: str
     reason: str = ""
     approval: Signed | None = None
+    review_by: int = 0
 
 
 class ServeModel(Message):

@@ -41,6 +41,7 @@ from models.batches import Batch
 from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
+from models.registry import ChangeModel, ModelDecision
 from models.tables import Evidence, RegisterModel, SubmitManifest
 from models.tickets import AccessQuery, RequestTickets
 from models.training import FileInputs, Replay
@@ -152,8 +153,12 @@ def _banks(gate: Gate, office: Office) -> None:
     post("POST", "/replays/inputs", action="replay.inputs", roles=MODELLER, takes=FileInputs, limit=128 * MIB)(replays.inputs)
     post("POST", "/replays", action="replay.verdict", roles=MODELLER, takes=Replay, limit=512 * MIB)(replays.judge)
     post("POST", "/models", action="model.register", roles=MODELLER, takes=RegisterModel, limit=4 * MIB)(models.register)
-    post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=Decision)(models.decide)
+    post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=ModelDecision)(models.decide)
+    post("POST", "/models/{id}/state", action="model.state", roles=CLERK | MODELLER, takes=ChangeModel)(models.change)
     gate.unlogged("GET", "/models/{id}", roles=BANK | CLERK, why=why)(models.status)
+    why_models = "the register of models; every entry and every change of it is logged"
+    gate.unlogged("GET", "/models", roles=MODELLER | AUDITOR, why=why_models)(models.listed)
+    gate.unlogged("GET", "/models/{id}/record", roles=MODELLER | AUDITOR, why=why_models)(models.record)
     batches = Batches()
     post("POST", "/batches", action="batch.file", roles=OFFICER, takes=Batch, limit=4 * MIB)(batches.file)
     post("POST", "/batches/{id}/decision", action="batch.decide", roles=CLERK, takes=Decision)(batches.decide)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from audit.office.office import OFFICE, Office
-from audit.office.store import batches, parties, projects
+from audit.office.store import batches, models, parties, projects
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.logged import Empty
@@ -57,6 +57,7 @@ class OfficeDirectory:
                     institutions=parties.institutions(connection),
                     people=parties.people(connection),
                     suspended_projects=projects.suspended_projects(connection),
+                    ended_models=models.ended(connection, now),
                 )
                 latest = self._latest = _Latest(version, now, self._office.sign(directory))
         return latest.statement

@@ -26,9 +26,9 @@ from sqlalchemy import Connection
 
 from audit.office.office import OFFICE_KEY_ID, Office
 from audit.office.projects import field_sets
-from audit.office.store import alarms, manifests, projects
+from audit.office.served import check_served
+from audit.office.store import alarms, manifests, models
 from audit.office.store.manifests import Sealed
-from audit.office.store.projects import APPROVED
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
 from audit.verifier.errors import ProofError
@@ -96,9 +96,9 @@ class Manifests:
         if manifest.rows != body + 32 * path_depth(manifest.columns) or len(manifest.boundaries) != 8 * manifest.columns:
             raise Unusable("rows, columns, cells and boundaries of the manifest do not fit together")
         if manifest.model:
-            model = projects.get_model(connection, manifest.model)
-            if model is None or model.state != APPROVED:
-                raise NotApproved("the office has not approved this model, so its scores are not served")
+            model = check_served(models.get(connection, manifest.model), now, self._office.settings.zone)
+            if manifest.expires_at > model.serves_until:
+                raise NotApproved("this epoch would last longer than its model may serve; build it anew, to end at that date")
             if set(manifest.field_sets) != {SCORE_FIELD_SET}:
                 raise Unusable(f"a model's table has the field set {SCORE_FIELD_SET!r} and no other")
             return

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from audit.office.approvals import second_approval
 from audit.office.office import Office
 from audit.office.projects import field_sets
-from audit.office.store import manifests, projects
+from audit.office.served import check_served
+from audit.office.store import manifests, models, projects
 from audit.office.store.projects import APPROVED
 from audit.service.outcome import Call
 from models.consents import Purpose
@@ -90,9 +91,10 @@ class Permissions:
         sealed = manifests.get(self._connection, context.table, context.epoch)
         if sealed is None:
             raise BadTicket("the office has sealed no such table and epoch")
+        # Before the epoch's end: that of a model's last one is the model's own, and there is no present one to ask.
+        sets = self._readable(project, sealed.manifest)
         if self._call.now >= sealed.manifest.expires_at:
             raise BadTicket("this epoch of the table is over; ask the node for the present one")
-        sets = self._readable(project, sealed.manifest)
         if context.purpose not in purposes(project, scores=bool(sealed.manifest.model)):
             raise NotApproved("this project is not approved for this purpose")
         return Permission(sets, project.checks, stored.checks_left)
@@ -103,11 +105,10 @@ class Permissions:
             if set(manifest.fields) != set(project.fields) or project.kind is not ProjectKind.CHECK:
                 raise NotApproved("this table holds other fields than the project was approved for")
             return field_sets(self._office.catalogue, manifest.fields)
-        model = projects.get_model(self._connection, manifest.model)
+        model = models.get(self._connection, manifest.model)
         if model is None or model.project != project.id:
             raise NotApproved("this table holds the scores of another project's model")
-        if model.state != APPROVED:
-            raise NotApproved(f"this model is {model.state}, not approved")
+        check_served(model, self._call.now, self._office.settings.zone)
         return (SCORE,)
 
     def _check_approval(self, request: TicketRequest) -> None:

@@ -51,6 +51,10 @@ class OfficeSettings(ServiceSettings):
     """Distinct subjects a bank may align in a year, as a multiple of its declared customers."""
     label_vectors: Annotated[int, Field(ge=1, le=5)] = 5
     """Different label vectors on one cohort within a year."""
+    review_days: Annotated[int, Field(ge=1, le=365)] = 365
+    """Days that a model serves from its approval on before it must be reviewed."""
+    overlap_days: Annotated[int, Field(ge=0, le=90)] = 30
+    """Days that a model serves on after one that replaces it was approved."""
 
     officer_checks: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     """Tickets of single questions that one loan officer is given in a day."""

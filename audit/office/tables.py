@@ -3,7 +3,7 @@
 ================  ================================================================================================
 directory         ``office_institution``, ``office_person``, ``office_counter`` (the directory's version)
 consents          ``office_consent``, ``office_objection``, ``office_repair`` (what is not to be shown any more)
-work              ``office_project``, ``office_model``, ``office_manifest``, ``office_alignment``
+work              ``office_project``, ``office_model`` and ``office_model_event``, ``office_manifest``, ``office_alignment``
 batches           ``office_batch`` (what was filed and decided), ``office_batch_subject`` (about whom; erasable)
 accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``,
                   ``office_report`` (what became of it), ``office_count`` (what budgets and patterns are held against)
@@ -120,6 +120,26 @@ model = Table(
     Column("state", Word, nullable=False),
     Column("reason", Text, nullable=False),
     Column("approval", LargeBinary),
+    # What this model replaces, and its place in its line, from 1.
+    Column("parent", Id, nullable=False, server_default=""),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("registered_at", BigInteger, nullable=False, server_default="0"),
+    Column("review_by", BigInteger),
+    # When it stops serving before its review date.
+    Column("ends_at", BigInteger),
+    Index("ix_office_model_parent", "parent"),
+)
+
+model_event = Table(
+    "office_model_event",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("model", Id, ForeignKey("office_model.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Id, nullable=False),
+    Column("review_by", BigInteger, nullable=False),
 )
 
 manifest = Table(

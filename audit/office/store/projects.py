@@ -1,14 +1,13 @@
-"""Projects and models: what was filed, how it was decided, and what is left of a project's checks."""
+"""Projects: what was filed, how it was decided, and what is left of a project's checks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from audit.office.tables import model, project
+from audit.office.tables import project
 from models.projects import Project
-from models.tables import RegisterModel
 from models.wire import Signed, decode, encode
 
 FILED, APPROVED, REFUSED, SUSPENDED = "filed", "approved", "refused", "suspended"
@@ -24,21 +23,6 @@ class StoredProject:
     approval: Signed | None
     checks_left: int
     suspended: bool
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A registered model with the office's decision on it; `card` is the hex digest of the node's card."""
-
-    id: str
-    bank: str
-    project: str
-    card: str
-    cards: RegisterModel
-    registered_by: str
-    state: str
-    reason: str
-    approval: Signed | None
 
 
 def add_project(connection: Connection, new: Project) -> None:
@@ -64,7 +48,9 @@ def get_project(connection: Connection, project_id: str) -> StoredProject | None
 
 def decide_project(connection: Connection, project_id: str, state: str, reason: str, approval: Signed | None) -> bool:
     """Record the decision on a filed project; False where it is decided already."""
-    return _decide(connection, project, project_id, state, reason, approval)
+    values = {"state": state, "reason": reason, "approval": None if approval is None else encode(approval)}
+    filed = (project.c.id == project_id, project.c.state == FILED)
+    return connection.execute(update(project).where(*filed).values(**values)).rowcount == 1
 
 
 def suspend_project(connection: Connection, project_id: str, suspended: bool) -> bool:
@@ -89,41 +75,6 @@ _SPEND = (
     .where(project.c.checks_left >= bindparam("number"))
     .values(checks_left=project.c.checks_left - bindparam("number"))
 )
-
-
-def add_model(connection: Connection, new: StoredModel) -> None:
-    """Store a registered model; IntegrityError where the id is taken."""
-    row = {"id": new.id, "bank": new.bank, "project": new.project, "card": new.card, "document": encode(new.cards)}
-    connection.execute(insert(model).values(**row, registered_by=new.registered_by, state=FILED, reason=""))
-
-
-def get_model(connection: Connection, model_id: str) -> StoredModel | None:
-    """One model, or None."""
-    row = connection.execute(select(model).where(model.c.id == model_id)).one_or_none()
-    if row is None:
-        return None
-    return StoredModel(
-        id=row.id,
-        bank=row.bank,
-        project=row.project,
-        card=row.card,
-        cards=decode(bytes(row.document), RegisterModel),
-        registered_by=row.registered_by,
-        state=row.state,
-        reason=row.reason,
-        approval=_approval(row),
-    )
-
-
-def decide_model(connection: Connection, model_id: str, state: str, reason: str, approval: Signed | None) -> bool:
-    """Record the decision on a registered model; False where it is decided already."""
-    return _decide(connection, model, model_id, state, reason, approval)
-
-
-def _decide(connection: Connection, table: Table, key: str, state: str, reason: str, approval: Signed | None) -> bool:
-    values = {"state": state, "reason": reason, "approval": None if approval is None else encode(approval)}
-    decided = connection.execute(update(table).where(table.c.id == key, table.c.state == FILED).values(**values))
-    return decided.rowcount == 1
 
 
 def _approval(row: Row[tuple[object, ...]]) -> Signed | None:
