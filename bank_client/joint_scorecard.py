@@ -177,7 +177,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._rows, self.labels_ = X.iloc[order], labels[order]
 
     def _forget_release(self) -> None:
-        for name in ("model_id_", "card_", "coef_", "intercept_", "bands_", "out_of_fold_", "signed_card_"):
+        for name in ("model_id_", "card_", "coef_", "intercept_", "bands_", "out_of_fold_", "signed_card_", "registered_"):
             self.__dict__.pop(name, None)
         self._looked_up: Applicants | None = None
         self._unfinished = None
@@ -299,6 +299,7 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         countersigned = bank.node.logged("/models", signed, Signed).answer
         if bank.from_node(countersigned, ModelCard) != self.card_:
             bank.damaged("card", "the node signed another card", artefacts=(wire.encode(countersigned),))
+        self.signed_card_ = signed
         self.registered_ = RegisterModel(bank_card=signed, node_card=self.node_card_, countersigned=countersigned)
         bank.office.logged("/models", self.registered_, Empty)
         return self
