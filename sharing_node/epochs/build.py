@@ -2,8 +2,9 @@
 
 ::
 
-    records, by id ─> shards ─> y = F(k, id), cells, sorted runs ─> merged with dummies ─> columns of D, paths ─> hint D·A
-                       (each shard on a core of its own)              (a range of tags)     (blocks of columns)   (of rows)
+    records, by id ─> shards ─> y = F(k, id), tag, key ─> cells, sorted runs ─> merged with dummies ─> columns of D ─> hint D·A
+                      (each on a core of its own,         (now their size        (a range of tags)      and paths      (of rows)
+                       while the next ones are read)       is known)                                   (of blocks)
 
 Each step finds what it did before and goes on. The same plan and key give the same bytes on any number of machines.
 """
@@ -19,7 +20,7 @@ from models.problems import Unusable
 from models.tables import tag_context
 from sharing_node.epochs import columns, sealing
 from sharing_node.epochs.layout import Layout
-from sharing_node.epochs.work import Arranged, Built, Plan, Snapshot, Work, hint_part, run
+from sharing_node.epochs.work import Arranged, Built, Plan, Snapshot, Work, hint_part, run, shard
 from sharing_node.epochs.workers import Workers
 from sharing_node.keys import KeyStore
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 Report = Callable[[str, int, int], None]
 """Told (stage, done, total); what it raises ends the build, which may be taken up again."""
 
-READ, SEAL, SORT, ARRANGE, HINT = "read records", "seal cells", "sort cells", "arrange columns", "compute hint"
+EVALUATE, SEAL, SORT, ARRANGE, HINT = "read and evaluate", "seal cells", "sort cells", "arrange columns", "compute hint"
 
 
 class TableBuild:
@@ -62,7 +63,7 @@ class TableBuild:
         if found is not None:
             return found
         with self._workers.ready():
-            snapshot = work.marked("snapshot", Snapshot) or self._read(records)
+            snapshot = work.marked("snapshot", Snapshot) or self._evaluate(records)
             layout = Layout.of(snapshot.subjects, snapshot.padded_size)
             arranged = work.marked("arranged", Arranged)
             if arranged is None:
@@ -72,19 +73,25 @@ class TableBuild:
                 arranged = self._arrange(snapshot, layout)
             return self._hint(snapshot, layout, arranged)
 
-    def _read(self, records: Callable[[], Iterable[tuple[str, bytes]]]) -> Snapshot:
-        work = self._work
-        self._report(READ, 0, 0)
+    def _evaluate(self, records: Callable[[], Iterable[tuple[str, bytes]]]) -> Snapshot:
+        """Read all records anew, but evaluate only what was not; how many there are is known when all are read."""
+        work, done = self._work, 0
+        self._report(EVALUATE, 0, 0)
         work.remove(path.name for path in work.folder.glob("shard-*"))
-        found = sealing.take_snapshot(work, records(), self._subjects_a_shard, lambda done: self._report(READ, done, 0))
-        if not found.subjects:
+        shards = sealing.Shards(work, records(), self._subjects_a_shard)
+        for part in self._workers.each(sealing.Evaluate(work.folder, self._keys.folder, self._key, self._context), shards):
+            # Not by the worker: one that a killed builder left behind would remove what the next one has just written.
+            work.remove([shard(part.index)])
+            done += part.count
+            self._report(EVALUATE, done, shards.snapshot.subjects if shards.snapshot else 0)
+        if not done or shards.snapshot is None:
             raise Unusable("no consented subject has a record for this table; load data and consents first")
-        work.mark("snapshot", found)
-        return found
+        work.mark("snapshot", shards.snapshot)
+        return shards.snapshot
 
     def _seal(self, snapshot: Snapshot) -> None:
-        task = sealing.SealShard(self._work.folder, self._keys.folder, self._key, self._context, snapshot.padded_size)
-        self._parts(SEAL, task, snapshot.shards, run)
+        self._parts(SEAL, sealing.Seal(self._work.folder, snapshot.padded_size), snapshot.shards, run)
+        self._work.remove(path.name for path in self._work.folder.glob("keyed-*"))
 
     def _sort(self, snapshot: Snapshot, layout: Layout) -> None:
         self._report(SORT, 0, layout.cells)

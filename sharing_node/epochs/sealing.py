@@ -1,11 +1,16 @@
-"""Sealing shards and merging their cells into one order of tags."""
+"""From records to cells, a shard at a time, and from all shards' cells to one order of tags.
+
+The VOPRF, which is nearly all of the work, needs no more than a shard; the cells need the longest record of all shards.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
+from operator import ge
 from pathlib import Path
 
 import msgspec
@@ -16,65 +21,103 @@ from crypto import cells
 from crypto.xof import keystream_into
 from models.problems import Conflict
 from sharing_node.epochs.layout import Layout, padded_size
-from sharing_node.epochs.work import Snapshot, Work, run, shard
+from sharing_node.epochs.work import Snapshot, Work, keyed, run, shard
 from sharing_node.keys import KeyStore
 
 SHARD_SUBJECTS = 20_000
 MERGE_BYTES = 32 << 20
 _DUMMIES = b"xinqiao/epoch/dummies/"
-_Pairs = list[tuple[str, bytes]]
-_decoder = msgspec.msgpack.Decoder(_Pairs)
-
-
-def take_snapshot(
-    work: Work, records: Iterable[tuple[str, bytes]], subjects_a_shard: int, report: Callable[[int], None]
-) -> Snapshot:
-    """Write (id, record) pairs, which come in strict order of ids, into shards; one shard is in memory at a time."""
-    longest = count = shards = 0
-    last = ""
-    remaining = iter(records)
-    while pairs := list(islice(remaining, subjects_a_shard)):
-        for subject, record in pairs:
-            if subject <= last:
-                # Two cells of one subject would be two records under one key.
-                raise Conflict("the records did not come in the order of their ids; nothing was built")
-            last = subject
-            longest = max(longest, len(record))
-        work.write(shard(shards), [msgspec.msgpack.encode(pairs)])
-        count, shards = count + len(pairs), shards + 1
-        report(count)
-    return Snapshot(count, shards, padded_size(longest))
+_DIGEST_BYTES = 32
+_pairs = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+_entries = msgspec.msgpack.Decoder(list[bytes])
 
 
 @dataclass(frozen=True)
-class SealShard:
-    """One shard's part of the work; holds paths and names, no secret."""
+class Shard:
+    """Some subjects' part of the work; `digest` is SHA-256 of what the shard holds."""
+
+    index: int
+    count: int
+    digest: bytes
+
+
+class Shards:
+    """Writes (id, record) pairs, in strict order of ids, into shards as they are asked for; one is in memory at a time.
+
+    Raises, as it goes:
+        Conflict: the ids are not in strict order.
+    """
+
+    def __init__(self, work: Work, records: Iterable[tuple[str, bytes]], subjects_a_shard: int) -> None:
+        self._work, self._records, self._subjects_a_shard = work, records, subjects_a_shard
+        self.snapshot: Snapshot | None = None
+        """What was written, once all of it is."""
+
+    def __iter__(self) -> Iterator[Shard]:
+        longest = count = shards = 0
+        last = ""
+        remaining = iter(self._records)
+        while pairs := list(islice(remaining, self._subjects_a_shard)):
+            ids = [last, *(subject for subject, _ in pairs)]
+            if any(map(ge, ids, ids[1:])):
+                # Two cells of one subject would be two records under one key.
+                raise Conflict("the records did not come in the order of their ids; nothing was built")
+            last = ids[-1]
+            longest = max(longest, *(len(record) for _, record in pairs))
+            content = msgspec.msgpack.encode(pairs)
+            self._work.write(shard(shards), [content])
+            yield Shard(shards, len(pairs), sha256(content).digest())
+            count, shards = count + len(pairs), shards + 1
+        self.snapshot = Snapshot(count, shards, padded_size(longest))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """From a shard to tags and keys, as a part of work; holds paths and names, no secret."""
 
     folder: Path
     keys: Path
     key: str
     context: bytes
+
+    def __call__(self, part: Shard) -> Shard:
+        """Write (tag, key, record) of each subject, sorted by tag, unless that was made of the very same shard before."""
+        work = Work(self.folder)
+        if _made_of(work.path(keyed(part.index))) == part.digest:
+            return part
+        server = KeyStore(self.keys).oprf(self.key)
+        pairs = _pairs.decode(work.path(shard(part.index)).read_bytes())
+        outputs = server.evaluate_many([subject.encode() for subject, _ in pairs], workers=1)
+        entries = [b"".join((*cells.derive(y, self.context), record)) for y, (_, record) in zip(outputs, pairs, strict=True)]
+        entries.sort()
+        work.write(keyed(part.index), [part.digest, msgspec.msgpack.encode(entries)])
+        return part
+
+
+@dataclass(frozen=True)
+class Seal:
+    """From (tag, key, record) to cells, as a part of work."""
+
+    folder: Path
     padded_size: int
 
     def __call__(self, index: int) -> int:
-        """Seal one shard into a run of cells sorted by tag; the shard is gone afterwards. How many cells it has."""
+        """Write a run of cells, sorted by tag as what they are made of."""
         work = Work(self.folder)
-        server = KeyStore(self.keys).oprf(self.key)
-        try:
-            pairs = _decoder.decode(work.path(shard(index)).read_bytes())
-        except FileNotFoundError:
-            if work.has(run(index)):
-                return 0  # a worker of a builder that was killed had it in hand and has just finished it
-            raise
-        outputs = server.evaluate_many([subject.encode() for subject, _ in pairs], workers=1)
-        keyed = (cells.derive(y, self.context) for y in outputs)
-        sealed = cells.seal_many(
-            ((tag, key, record) for (tag, key), (_, record) in zip(keyed, pairs, strict=True)), self.padded_size
-        )
-        sealed.sort()
+        entries = _entries.decode(memoryview(work.path(keyed(index)).read_bytes())[_DIGEST_BYTES:])
+        key, record = cells.TAG_BYTES, cells.TAG_BYTES + cells.KEY_BYTES
+        sealed = cells.seal_many(((entry[:key], entry[key:record], entry[record:]) for entry in entries), self.padded_size)
         work.write(run(index), [b"".join(sealed)])
-        work.remove([shard(index)])
-        return len(sealed)
+        return index
+
+
+def _made_of(path: Path) -> bytes:
+    """The digest of the shard that a file was made of; nothing where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_DIGEST_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def dummy_run(secret: bytes, layout: Layout) -> NDArray[np.uint8]:

@@ -5,7 +5,8 @@
     <table>/<epoch>.build/plan            table, epoch, seed, fingerprint of what goes in, and the name of the attempt
     <table>/<epoch>.build/<attempt>/
         eligible                          who may be served, sorted
-        shard-00000 …                     records in the order of ids, in clear: gone as soon as they are sealed
+        shard-00000 …                     records in the order of ids, in clear: gone as soon as they are evaluated
+        keyed-00000 …                     tag, key and record of one shard's subjects, sorted by tag: gone as soon as sealed
         snapshot                          how many, and the size of a cell
         run-00000 …                       cells of one shard, sorted by tag
         cells                             all cells and dummies, sorted by tag
@@ -132,6 +133,11 @@ class Work:
 def shard(index: int) -> str:
     """The name of a shard."""
     return f"shard-{index:05}"
+
+
+def keyed(index: int) -> str:
+    """The name of a shard's tags, keys and records."""
+    return f"keyed-{index:05}"
 
 
 def run(index: int) -> str:

@@ -1,4 +1,4 @@
-"""Where the parts of a build run: in this process, on this machine's cores, or on a Dask cluster. joblib carries them.
+"""Where the parts of a build run: in this process, on this machine's cores, or on a Dask cluster.
 
 A part is a function of paths and numbers. Neither keys nor records travel: a worker reads them from the data folder, which
 a cluster must share.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import joblib
@@ -18,6 +20,9 @@ from joblib.externals.loky import get_reusable_executor
 
 T = TypeVar("T")
 R = TypeVar("R")
+PARTS_A_WORKER = 2
+"""One in hand and one that waits for the worker, so that it does not wait for us."""
+IDLE_SECONDS = 300
 
 
 class Workers:
@@ -30,30 +35,49 @@ class Workers:
         self._backend = backend
         self._jobs = jobs or joblib.cpu_count()
         self._scheduler = scheduler
+        self._pool: Executor | None = None
+        self._width: Callable[[], int] = lambda: self._jobs
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Keep processes and connections for several calls of `each`; they end with the block."""
-        if self._backend == "dask":
-            with _cluster(self._scheduler):
+        """Keep processes and connections for several calls of `each`; they end with the block, whatever they are doing."""
+        with ExitStack() as stack:
+            if self._backend == "dask":
+                cluster = stack.enter_context(_cluster(self._scheduler))
+                self._pool, self._width = cluster.get_executor(), lambda: sum(cluster.nthreads().values())
+            elif self._jobs > 1 and self._backend == "loky":
+                self._pool = processes = get_reusable_executor(self._jobs, timeout=IDLE_SECONDS)
+                stack.callback(processes.shutdown, kill_workers=True)  # what they write is whole or not there
+            elif self._jobs > 1:
+                self._pool = stack.enter_context(ThreadPoolExecutor(self._jobs))
+            try:
                 yield
-            return
-        try:
-            yield
-        finally:
-            if self._backend == "loky":
-                get_reusable_executor().shutdown(wait=True)
+            finally:
+                self._pool = None
 
-    def each(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """The result of `work` for each item, as they come. One item, or one job, is done right here."""
-        jobs = -1 if self._backend == "dask" else min(self._jobs, len(items))
-        if jobs == 1 or len(items) <= 1:
-            yield from map(work, items)
+    def each(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The result of `work` for each item, as they come. One item, or one job, is done right here.
+
+        Items are taken here as well, and no more of them than keep the workers busy: making one may be work of its own.
+        """
+        remaining = iter(items)
+        first = list(islice(remaining, 2))
+        pool = self._pool
+        if pool is None or len(first) < 2:
+            yield from map(work, chain(first, remaining))
             return
-        begun = _Under(os.getpid(), work) if self._backend == "loky" else work
-        with joblib.parallel_config(backend=self._backend):
-            parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
-            yield from parallel(joblib.delayed(begun)(item) for item in items)
+        task = _Under(os.getpid(), work) if self._backend == "loky" else work
+        pending: set[Future[R]] = set()
+        try:
+            for item in chain(first, remaining):
+                pending.add(pool.submit(task, item))
+                if len(pending) >= PARTS_A_WORKER * max(1, self._width()):
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            yield from (future.result() for future in as_completed(pending))
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def _cluster(scheduler: str) -> AbstractContextManager[Any]:

@@ -115,7 +115,7 @@ def test_the_old_epoch_answers_during_grace_and_its_key_is_gone_afterwards(place
 
 
 STAGES = [
-    "fetch the office's list", "read records", "seal cells", "sort cells", "arrange columns", "compute hint",
+    "fetch the office's list", "read and evaluate", "seal cells", "sort cells", "arrange columns", "compute hint",
     "log the manifest", "seal by the office",
 ]  # fmt: skip
 

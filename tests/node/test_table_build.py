@@ -19,7 +19,7 @@ from crypto.voprf import VoprfServer, derive_key_pair
 from models.problems import Conflict, Unusable
 from models.tables import path_depth, path_length
 from sharing_node.epochs import sealing
-from sharing_node.epochs.build import ARRANGE, HINT, READ, SEAL, SORT, TableBuild
+from sharing_node.epochs.build import ARRANGE, EVALUATE, HINT, SEAL, SORT, TableBuild
 from sharing_node.epochs.columns import digest_of
 from sharing_node.epochs.layout import MOST_COLUMNS, Layout
 from sharing_node.epochs.merkle import paths
@@ -75,7 +75,10 @@ def check_files(folder: Path, built: Built) -> None:
     ]  # fmt: skip
 
 
-KILLS = [(READ, 0), (READ, 600), (SEAL, 0), (SEAL, 2), (SEAL, 5), (SORT, 0), (SORT, 1), (ARRANGE, 0), (ARRANGE, 1), (HINT, 0)]
+KILLS = [
+    (EVALUATE, 0), (EVALUATE, 600), (EVALUATE, 1_300), (SEAL, 0), (SEAL, 2), (SEAL, 5), (SORT, 0), (SORT, 1), (ARRANGE, 0),
+    (ARRANGE, 1), (HINT, 0),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kill", KILLS, ids=str)
@@ -87,18 +90,49 @@ def test_a_build_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path, whole:
     assert make(tmp_path) == whole
 
 
+def written(folder: Path, names: str) -> dict[str, int]:
+    """Files of the build, each with what would be another number had it been written again."""
+    return {path.name: path.stat().st_ino for path in (folder / "work").glob(names)}
+
+
+def test_what_was_evaluated_is_not_evaluated_again(tmp_path: Path, whole: Built) -> None:
+    with pytest.raises(Killed):
+        make(tmp_path, stop_at=(EVALUATE, 600))
+    before = written(tmp_path, "keyed-*")
+    assert len(before) == 2
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "work").iterdir())
+    with pytest.raises(Killed):
+        make(tmp_path, stop_at=(SEAL, 0))
+    after = written(tmp_path, "keyed-*")
+    assert (len(after), after | before) == (5, after)
+    assert written(tmp_path, "shard-*") == {}
+    assert make(tmp_path) == whole
+
+
+def test_what_was_made_of_another_shard_is_made_again(tmp_path: Path, whole: Built) -> None:
+    with pytest.raises(Killed):
+        make(tmp_path, stop_at=(EVALUATE, 600))
+    (tmp_path / "work" / "keyed-00000").replace(tmp_path / "work" / "keyed-00001")
+    assert make(tmp_path) == whole
+
+
+def test_what_was_evaluated_holds_no_ids(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        make(tmp_path, stop_at=(SEAL, 0))
+    assert not any(b"opaque:" in path.read_bytes() for path in (tmp_path / "work").iterdir())
+
+
 def test_what_was_sealed_is_not_sealed_again(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         make(tmp_path, stop_at=(SEAL, 3))
-    work = tmp_path / "work"
-    runs = {path.name: path.stat().st_ino for path in work.glob("run-*")}
+    runs = written(tmp_path, "run-*")
     assert len(runs) == 3
-    assert len(list(work.glob("shard-*"))) == 2
-    assert all(path.stat().st_mode & 0o777 == 0o600 for path in work.iterdir())
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in (tmp_path / "work").iterdir())
     with pytest.raises(Killed):
         make(tmp_path, stop_at=(SORT, 0))
-    assert {name: (work / name).stat().st_ino for name in runs} == runs
-    assert list(work.glob("shard-*")) == []
+    after = written(tmp_path, "run-*")
+    assert (len(after), after | runs) == (5, after)
+    assert written(tmp_path, "keyed-*") == {}
 
 
 def test_a_half_written_file_counts_for_nothing(tmp_path: Path, whole: Built) -> None:
@@ -110,12 +144,17 @@ def test_a_half_written_file_counts_for_nothing(tmp_path: Path, whole: Built) ->
     check_files(tmp_path, whole)
 
 
-def test_a_process_that_is_killed_with_its_workers_at_work_leaves_what_can_go_on(tmp_path: Path, whole: Built) -> None:
+@pytest.mark.parametrize(("stage", "done", "files"), [(EVALUATE, 600, "keyed-?????"), (SEAL, 2, "run-?????")])
+def test_a_process_that_is_killed_with_its_workers_at_work_leaves_what_can_go_on(
+    tmp_path: Path, whole: Built, stage: str, done: int, files: str
+) -> None:
     """A real SIGKILL: nobody cleans up behind it."""
-    build = f"make(Path({str(tmp_path)!r}), Workers('loky', 2), ('{SEAL}', 2), lambda: os.kill(os.getpid(), signal.SIGKILL))"
+    build = (
+        f"make(Path({str(tmp_path)!r}), Workers('loky', 2), ({stage!r}, {done}), lambda: os.kill(os.getpid(), signal.SIGKILL))"
+    )
     script = f"import os, signal; from pathlib import Path; from tests.node.test_table_build import *; {build}"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == -signal.SIGKILL
-    assert 2 <= len(list((tmp_path / "work").glob("run-?????"))) < len(PAIRS) / SHARD + 1
+    assert 2 <= len(written(tmp_path, files)) < len(PAIRS) / SHARD + 1
     assert make(tmp_path) == whole  # whatever its workers were still doing
 
 
@@ -142,7 +181,7 @@ def test_another_key_gives_other_cells_and_other_dummies(tmp_path: Path, whole: 
 @pytest.mark.parametrize("pairs", [[("b", b"1"), ("a", b"2")], [("a", b"1"), ("a", b"2")]], ids=["unordered", "twice"])
 def test_a_subject_that_comes_twice_or_out_of_order_stops_the_build(tmp_path: Path, pairs: list[tuple[str, bytes]]) -> None:
     with pytest.raises(Conflict):
-        sealing.take_snapshot(Work(tmp_path), pairs, 10, lambda _: None)
+        list(sealing.Shards(Work(tmp_path), pairs, 10))
 
 
 def test_two_cells_with_one_tag_stop_the_build(tmp_path: Path) -> None:
@@ -190,7 +229,7 @@ def test_queries_answers_and_hint_have_stated_sizes(subjects: int, record: int) 
 
 
 def test_memory_does_not_grow_with_the_number_of_subjects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The snapshot holds one shard, the merge a range of tags and some numbers a shard, whatever comes."""
+    """Reading holds one shard, the merge a range of tags and some numbers a shard, whatever comes."""
     monkeypatch.setattr(sealing, "MERGE_BYTES", 1 << 16)
 
     def peak(count: int) -> int:
@@ -203,7 +242,8 @@ def test_memory_does_not_grow_with_the_number_of_subjects(tmp_path: Path, monkey
         tracemalloc.start()
         try:
             pairs = ((f"{n:08}", b"x" * 96) for n in range(count))
-            sealing.take_snapshot(work, pairs, 1_000, lambda _: None)
+            for _ in sealing.Shards(work, pairs, 1_000):
+                pass
             sealing.merge(work, layout, none, range(count // 1_000), lambda _: None)
             return tracemalloc.get_traced_memory()[1]
         finally:
