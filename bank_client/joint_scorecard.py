@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,39 +22,36 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.validation import check_is_fitted
 
 from bank_client.alignment import AlignedCohort, Progress, align
-from bank_client.applicants import REFUSED, UNKNOWN, Applicants
+from bank_client.applicants import Applicants
 from bank_client.frames import check_frame, check_labels, columns_of
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
-from bank_client.private_query import PrivateQuery
 from bank_client.progress import shown
+from bank_client.registration import file_card, open_table
+from bank_client.scored_model import ScoredModel
 from bank_client.session import Bank
 from crypto.warm import warm_up
 from models import wire
 from models.consents import Purpose
 from models.logged import Empty
-from models.problems import NotApproved, PeerUnavailable
-from models.projects import ProjectOpened
+from models.problems import PeerUnavailable
 from models.scorecard.bank import bank_columns
 from models.scorecard.card import ModelCard, NodeCard, metrics
 from models.scorecard.design import ENCODINGS, Design, Encoding
 from models.scorecard.limits import Limits, Refused
 from models.scorecard.metrics import auc
-from models.tables import ModelStatus, RegisterModel, ServeModel
 from models.training import Released
-from models.wire import Signed
 
 Floats = NDArray[np.float64]
 FOLDS = 5
 
 
-class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class JointScorecard(ScoredModel):
     """A scorecard on the bank's own fields and the node's.
 
     Args:
@@ -260,20 +256,6 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         half = self._new_half().fit(matrix, self.labels_)
         self.set_half(half, Design(tuple(self.columns_), card.band_means, self.encoding_))
 
-    def set_card(self, card: ModelCard) -> None:
-        """Take the model's card, from `release` or from a file."""
-        self.card_ = card
-        self.model_id_, self.band_means_ = card.node.model, card.node.band_means
-        self.leakage_, self.metrics_ = card.node.leakage, card.metrics
-
-    def set_half(self, half: LogisticRegression, design: Design) -> None:
-        """Take a fitted half, from `release` or from a file."""
-        self.classes_ = half.classes_ = np.array([0, 1])
-        self._half, self._design = half, design
-        self.coef_, self.intercept_ = half.coef_, half.intercept_
-        self.feature_names_in_ = np.array([column.bins.field for column in design.columns], dtype=object)
-        self.n_features_in_ = len(design.columns)
-
     def _new_half(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, solver="newton-cholesky", max_iter=100)
 
@@ -294,14 +276,8 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def register(self) -> Self:
         """Sign the card, have the node sign it, and file it with the office, which then decides on it."""
         check_is_fitted(self, "card_")
-        bank = self._bank
-        signed = bank.sign(self.card_)
-        countersigned = bank.node.logged("/models", signed, Signed).answer
-        if bank.from_node(countersigned, ModelCard) != self.card_:
-            bank.damaged("card", "the node signed another card", artefacts=(wire.encode(countersigned),))
-        self.signed_card_ = signed
-        self.registered_ = RegisterModel(bank_card=signed, node_card=self.node_card_, countersigned=countersigned)
-        bank.office.logged("/models", self.registered_, Empty)
+        self.registered_ = file_card(self._bank, self.card_, self.node_card_)
+        self.signed_card_ = self.registered_.bank_card
         return self
 
     def serve(self) -> str:
@@ -311,73 +287,4 @@ class JointScorecard(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             NotApproved: the office has not approved the model (yet).
         """
         check_is_fitted(self, "model_id_")
-        bank = self._bank
-        status = bank.office.get(f"/models/{self.model_id_}", ModelStatus)
-        if status.approval is None:
-            because = f": {status.reason}" if status.reason else ""
-            raise NotApproved(f"the model is {status.state} at the credit office{because}")
-        return bank.node.logged(
-            f"/models/{self.model_id_}/serve", ServeModel(approval=status.approval), ProjectOpened
-        ).answer.table
-
-    # ---------------------------------------------------------------- scoring
-
-    def predict_proba(self, X: pd.DataFrame) -> Floats:
-        """Probabilities float64[M, 2] of good and bad, for cohort rows and for new, consented applicants.
-
-        A new applicant costs one private query (a modeller's bulk ticket); it is asked once and then remembered. One of
-        whom the node has no record counts with the average contribution; one who may not be asked about gets NaN, with a
-        warning that says why.
-        """
-        check_is_fitted(self, "coef_")
-        check_frame(X, fitted=self.feature_names_in_)
-        with shown(self.progress) as progress:
-            bands = self._applicants.bands(self._canonical(X.index), self.purpose, progress, again=True)
-        matrix = self._matrix(X, np.maximum(bands, 0).astype(np.uint8))
-        matrix[bands == UNKNOWN, -1] = np.asarray(self.band_means_)[self.bands_].mean()
-        probabilities: Floats = self._half.predict_proba(matrix)
-        probabilities[bands == REFUSED] = np.nan
-        return probabilities
-
-    def predict(self, X: pd.DataFrame) -> NDArray[np.int64]:
-        """1 where bad is likelier than good; raises ValueError where a row could not be scored."""
-        bad = self.predict_proba(X)[:, 1]
-        if np.isnan(bad).any():
-            raise ValueError(f"{int(np.isnan(bad).sum())} rows could not be scored; see predict_proba")
-        return (bad > 0.5).astype(np.int64)
-
-    def bands_of(self, ids: Iterable[object]) -> NDArray[np.int64]:
-        """Band of each id, from 0; `applicants.UNKNOWN` where the node has no record, `applicants.REFUSED` where one may
-        not ask.
-        """
-        with shown(self.progress) as progress:
-            return self._applicants.bands(self._canonical(ids), self.purpose, progress)
-
-    def reasons_of(self, ids: Iterable[object]) -> list[tuple[str, ...]]:
-        """Reason codes of ids that were looked up: themes that speak most against the applicant."""
-        return self._applicants.reasons(self._canonical(ids))
-
-    @property
-    def table_(self) -> str:
-        """The id of this model's score table."""
-        check_is_fitted(self, "model_id_")
-        return f"score-{self.model_id_}"
-
-    @property
-    def _applicants(self) -> Applicants:
-        if self._looked_up is None:
-            known = dict(zip(self.cohort_.subjects, self.bands_.tolist(), strict=True))
-            self._looked_up = Applicants(PrivateQuery(self._bank, self.project, self.table_), known)
-        return self._looked_up
-
-    def _canonical(self, ids: Iterable[object]) -> list[str]:
-        return [self._bank.canonical(subject) for subject in ids]
-
-    def _matrix(self, X: pd.DataFrame, bands: NDArray[np.uint8]) -> Floats:
-        return self._design.matrix(columns_of(X), bands)
-
-    @property
-    def _bank(self) -> Bank:
-        if self.bank is None:
-            raise ValueError("this estimator has no session: give it bank=Bank('bank.toml')")
-        return self.bank
+        return open_table(self._bank, self.model_id_)
