@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from crypto.masked_product import BankProduct
 
-from .binning import Bins, category_bins, numeric_bins
+from .binning import Bins, column_bins
 from .inputs import BankVector, Opening, check_inputs
 from .limits import InputRefused, Limits, OutOfOrder
 from .moments import standard_levels
 from .rounds import COUNTS, ROUNDS, Plan, moments_of
-from .woe import pool_alike, pooled_woe
+from .woe import merged_bins, pooled_woe
 
 Words = NDArray[np.uint64]
 Codes = NDArray[np.uint8]
@@ -58,21 +58,23 @@ def bank_columns(
     Raises:
         LimitRefused: a column has too few values.
     """
-    result = []
+    made = []
     for name, values in columns.items():
-        array = np.asarray(values)
-        bins: Bins = (
-            numeric_bins(name, array.astype(np.float64), limits.levels, limits.level_rows)
-            if array.dtype.kind in "iufb"
-            else category_bins(name, list(values), limits.levels, limits.level_rows)
-        )
-        codes = bins.apply(array if array.dtype.kind in "iufb" else list(values))
-        rows = np.bincount(codes, minlength=bins.count)
-        bads = np.bincount(codes, labels, minlength=bins.count).astype(np.float64)
-        groups = pool_alike(bads, rows.astype(np.float64), bins.ordered, 0.0)
-        table = pooled_woe(bads, rows.astype(np.float64), groups)
-        result.append(BankColumn(bins, codes, table.woe, standard_levels(table.woe, rows), table.iv))
-    return result
+        bins = column_bins(name, values, limits.levels, limits)
+        made.append(bank_column(bins, bins.apply(values), labels))
+    return made
+
+
+def bank_column(bins: Bins, codes: Codes, labels: Codes, *, pool: bool = True) -> BankColumn:
+    """One of the bank's own fields from its bins, codes uint8[N] and labels uint8[N].
+
+    `pool` lets bins that bad rates cannot tell apart share their WOE.
+    """
+    rows = np.bincount(codes, minlength=bins.count)
+    bads = np.bincount(codes, labels, minlength=bins.count).astype(np.float64)
+    groups = merged_bins(bads, rows.astype(np.float64), bins, 0.0) if pool else np.arange(bins.count)
+    table = pooled_woe(bads, rows.astype(np.float64), groups)
+    return BankColumn(bins, codes, table.woe, standard_levels(table.woe, rows), table.iv)
 
 
 class BankTraining:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .limits import LimitRefused, Limits
+from .options import FieldBinning, binning_of
 
 MOST_BINS = 20
 SUPPORT_ROWS = 50
+ABSENT = ("", "nan", "None", "<NA>", "NaT")  # how a missing category reads as text
 _GRAINS = 1_000  # a column of many values is first cut into so many quantiles
 _FREQUENT = 200  # a value with 1/200 of the rows is kept apart from its neighbours in that first cut
 
@@ -31,43 +33,54 @@ Codes = NDArray[np.uint8]
 class NumericBins:
     """Bins of a numeric field: code i holds edges[i-1] < x <= edges[i].
 
-    `missing` is the code of absent values (NaN): a bin of its own, the last, if it had support, else the largest bin.
+    `missing` is the code of absent values (NaN): a bin of its own, after the ordered ones, if it had support, else the
+    largest bin. `special` are values with a bin each, whose codes are the last ones, in this order.
     """
 
     field: str
     edges: tuple[float, ...]
     missing: int
+    special: tuple[float, ...] = ()
 
     @property
     def ordered(self) -> int:
-        """Bins that have neighbours; the bin of missing values, if any, comes after them."""
+        """Bins that have neighbours; those of missing and of special values come after them."""
         return len(self.edges) + 1
 
     @property
     def count(self) -> int:
         """Number of bins."""
-        return max(self.ordered, self.missing + 1)
+        return max(self.ordered, self.missing + 1) + len(self.special)
 
     def apply(self, values: Sequence[object] | NDArray[np.generic]) -> Codes:
         """Codes uint8[N] of values [N] (NaN or None for missing); also for rows that were not binned."""
         x = np.asarray(values, dtype=np.float64)
         codes = np.searchsorted(np.asarray(self.edges), x, side="left")
-        return np.where(np.isnan(x), self.missing, codes).astype(np.uint8)
+        codes = np.where(np.isnan(x), self.missing, codes)
+        for code, value in enumerate(self.special, self.count - len(self.special)):
+            codes[x == value] = code
+        return codes.astype(np.uint8)
 
     def definition(self) -> bytes:
         """Canonical bytes: equal for equal bins, and nothing else."""
         body = {"field": self.field, "edges": [repr(float(e)) for e in self.edges], "missing": self.missing}
+        if self.special:
+            body["special"] = [repr(float(value)) for value in self.special]
         return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @dataclass(frozen=True)
 class CategoryBins:
-    """Bins of a category: value `values[i]` has code `codes[i]`, every other and every missing one `other`."""
+    """Bins of a category: value `values[i]` has code `codes[i]`, every other one `other`.
+
+    `missing` is the code of absent values (None, NaN, blank); None where they have no bin of their own and fall in `other`.
+    """
 
     field: str
     values: tuple[str, ...]
     codes: tuple[int, ...]
     other: int
+    missing: int | None = None
 
     @property
     def ordered(self) -> int:
@@ -77,16 +90,19 @@ class CategoryBins:
     @property
     def count(self) -> int:
         """Number of bins."""
-        return max((*self.codes, self.other)) + 1
+        return max((*self.codes, self.other, -1 if self.missing is None else self.missing)) + 1
 
     def apply(self, values: Sequence[object] | NDArray[np.generic]) -> Codes:
         """Codes uint8[N] of values [N]; unknown values fall in `other`."""
         known = dict(zip(self.values, self.codes, strict=True))
+        known |= dict.fromkeys(ABSENT, self.other if self.missing is None else self.missing)
         return np.array([known.get(str(v), self.other) for v in values], dtype=np.uint8)
 
     def definition(self) -> bytes:
         """Canonical bytes: equal for equal bins, and nothing else."""
         body = {"field": self.field, "values": self.values, "codes": self.codes, "other": self.other}
+        if self.missing is not None:
+            body["missing"] = self.missing
         return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -104,49 +120,90 @@ def bins_from_definition(definition: bytes) -> Bins:
         edges = tuple(float(e) for e in body["edges"])
         if any(a >= b for a, b in itertools.pairwise(edges)):
             raise ValueError("bin edges must ascend")
-        return NumericBins(body["field"], edges, int(body["missing"]))
-    return CategoryBins(body["field"], tuple(body["values"]), tuple(body["codes"]), int(body["other"]))
+        special = tuple(float(value) for value in body.get("special", ()))
+        return NumericBins(body["field"], edges, int(body["missing"]), special)
+    missing = body.get("missing")
+    return CategoryBins(body["field"], tuple(body["values"]), tuple(body["codes"]), int(body["other"]), missing)
 
 
-def numeric_bins(field: str, values: Floats, most: int = MOST_BINS, support: int = SUPPORT_ROWS) -> NumericBins:
+def numeric_bins(
+    field: str,
+    values: Floats,
+    most: int = MOST_BINS,
+    support: int = SUPPORT_ROWS,
+    special: Sequence[float] = (),
+    own_missing: bool = True,
+) -> NumericBins:
     """Fine bins of values float64[N] (NaN for missing), by row counts only.
+
+    A special value with fewer than `support` rows, or where no bin is left for it, is a number like any other.
 
     Raises:
         LimitRefused: fewer than `support` values are present.
     """
-    present = values[~np.isnan(values)]
+    special = special_with_support(values, special, most, support)
+    most -= len(special)
+    present = values[~np.isnan(values) & ~np.isin(values, special)]
+    absent = int(np.count_nonzero(np.isnan(values)))
     if present.size < support:
         raise LimitRefused(
             "field-too-sparse",
             f"The field {field} has a value for fewer than {support} rows",
             "Leave it out of the project.",
         )
-    absent = values.size - present.size
-    own_missing = absent >= support and most > 1
+    own_missing = bool(own_missing and absent >= support and most > 1)
     distinct, rows = np.unique(present, return_counts=True)
     last = _grains(rows)
     counts = np.add.reduceat(rows, np.r_[0, last[:-1] + 1]).astype(np.float64)
     kept = last[_pool(counts, most - own_missing, support)]
     edges = tuple(_round_between(float(distinct[i]), float(distinct[i + 1])) for i in kept[:-1])
     filled = np.bincount(np.searchsorted(np.asarray(edges), present, side="left"), minlength=len(edges) + 1)
-    return NumericBins(field, edges, len(edges) + 1 if own_missing else int(np.argmax(filled)))
+    return NumericBins(field, edges, len(edges) + 1 if own_missing else int(np.argmax(filled)), special)
 
 
-def category_bins(field: str, values: Sequence[object], most: int = MOST_BINS, support: int = SUPPORT_ROWS) -> CategoryBins:
-    """A bin for each frequent category; rare, unknown and missing ones share the last (or the largest, if too few)."""
+def special_with_support(values: Floats, special: Sequence[float], most: int, support: int) -> tuple[float, ...]:
+    """Those of the special values that have `support` rows, while a bin is left for them beside two for all others."""
+    counted = {float(value): int(np.count_nonzero(values == value)) for value in special}
+    return tuple(value for value, rows in counted.items() if rows >= support)[: max(0, most - 2)]
+
+
+def category_bins(
+    field: str, values: Sequence[object], most: int = MOST_BINS, support: int = SUPPORT_ROWS, own_missing: bool = True
+) -> CategoryBins:
+    """A bin for each frequent category; rare and unknown ones share one (or fall in the largest, if they are too few).
+
+    Missing values have the last bin to themselves where they have `support`, and otherwise count as rare.
+
+    Raises:
+        LimitRefused: nearly all values are missing.
+    """
     names, rows = np.unique(np.array([str(v) for v in values]), return_counts=True)
     by_rows = sorted(zip(rows.tolist(), names.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    frequent = [(n, name) for n, name in by_rows if n >= support and name not in ("", "nan", "None")]
+    absent = sum(n for n, name in by_rows if name in ABSENT)
+    own_missing = own_missing and absent >= support and most > 1
+    most -= own_missing
+    frequent = [(n, name) for n, name in by_rows if n >= support and name not in ABSENT]
     kept = frequent if len(frequent) <= most else frequent[: most - 1]
-    rest = len(values) - sum(n for n, _ in kept)
+    rest = len(values) - sum(n for n, _ in kept) - absent * own_missing
     if rest >= support and len(kept) == most:
         kept = kept[:-1]
+    if own_missing and not kept and rest < support:
+        raise LimitRefused(
+            "field-too-sparse",
+            f"The field {field} has a value for fewer than {support} rows",
+            "Leave it out of the project.",
+        )
+    own_rest = rest >= support or not kept
     names_kept = tuple(name for _, name in kept)
-    return CategoryBins(field, names_kept, tuple(range(len(kept))), len(kept) if rest >= support or not kept else 0)
+    missing = len(kept) + own_rest if own_missing else None
+    return CategoryBins(field, names_kept, tuple(range(len(kept))), len(kept) if own_rest else 0, missing)
 
 
 def bin_columns(
-    columns: Mapping[str, Sequence[object] | NDArray[np.generic]], limits: Limits, asked: int = 0
+    columns: Mapping[str, Sequence[object] | NDArray[np.generic]],
+    limits: Limits,
+    asked: int = 0,
+    options: Sequence[FieldBinning] = (),
 ) -> tuple[list[Bins], list[str]]:
     """Bin the node's columns within the limit of label aggregates.
 
@@ -154,6 +211,7 @@ def bin_columns(
         columns: field name to values [N]; numbers (NaN for missing) or categories.
         limits: of the project.
         asked: label aggregates asked so far over all runs on the same subjects.
+        options: how the bank wants them binned; a trend is not for here.
 
     Returns:
         the bins of each column, and notes in plain words where the limit left fewer bins than usual.
@@ -171,12 +229,23 @@ def bin_columns(
         )
     bins: list[Bins] = []
     for name, values in columns.items():
-        array = np.asarray(values)
-        if array.dtype.kind in "iufb":
-            bins.append(numeric_bins(name, array.astype(np.float64), most, limits.level_rows))
-        else:
-            bins.append(category_bins(name, list(values), most, limits.level_rows))
+        bins.append(column_bins(name, values, most, limits, binning_of(options, name)))
     return bins, notes
+
+
+def column_bins(
+    name: str,
+    values: Sequence[object] | NDArray[np.generic],
+    most: int,
+    limits: Limits,
+    option: FieldBinning | None = None,
+) -> Bins:
+    """Bins of one column on row counts: numbers (NaN for missing) or categories, by the type of the values."""
+    option = option or FieldBinning()
+    array, support, own_missing = np.asarray(values), option.support(limits), option.missing == "own"
+    if array.dtype.kind in "iufb":
+        return numeric_bins(name, array.astype(np.float64), most, support, option.special, own_missing)
+    return category_bins(name, list(values), most, support, own_missing)
 
 
 def _grains(rows: NDArray[np.int64]) -> NDArray[np.intp]:

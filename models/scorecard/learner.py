@@ -10,77 +10,35 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .binning import Bins
+from .columns import NodeColumns, NodeField
+from .counts import members, noisy_bads, noisy_rows
 from .limits import Limits
 from .moments import CLIP, SCALE, Moments, assemble, integer_gram, standard_levels
 from .noise import NodeNoise
 from .snapshot import LearnedState, MomentsState
-from .woe import pool_alike, pooled_woe, woe_table
+from .tables import BinFigure, FieldTable, field_table
+from .woe import merged_bins, pooled_woe
+
+__all__ = ["FieldFigure", "Figures", "Learner", "NodeColumns", "NodeField"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Codes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class NodeField:
-    """One node field of a model: its bins, its theme, and whether reason codes may speak of it (no J-only, no L4)."""
-
-    bins: Bins
-    theme: str = ""
-    disclosable: bool = False
-
-    @property
-    def name(self) -> str:
-        """The catalogue's name."""
-        return self.bins.field
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class NodeColumns:
-    """The node's columns of a cohort, in the cohort's order.
-
-    Attributes:
-        fields: J of them.
-        codes: uint8[J, N].
-        raw: float64[J, N], NaN where missing; only to measure what bands say about them.
-    """
-
-    fields: tuple[NodeField, ...]
-    codes: Codes
-    raw: Floats = field(default_factory=lambda: np.zeros((0, 0)))
-
-    def __repr__(self) -> str:
-        return f"NodeColumns(fields={len(self.fields)}, rows={self.rows}, values=<secret>)"
-
-    @property
-    def rows(self) -> int:
-        """N."""
-        return int(self.codes.shape[1])
-
-    @property
-    def bins(self) -> tuple[int, ...]:
-        """Bins of each field."""
-        return tuple(entry.bins.count for entry in self.fields)
-
-    def counts(self, j: int) -> NDArray[np.int64]:
-        """Rows of each bin of field j."""
-        return np.bincount(self.codes[j], minlength=self.fields[j].bins.count).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class FieldFigure:
-    """What may be shown of a field after the verdict, rounded to three digits."""
+    """What may be shown of a field after the verdict, rounded to three digits; `table` is of its merged bins."""
 
     name: str
     iv: float
     bins: int
     vif: float
+    table: tuple[BinFigure, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +58,9 @@ class Learner:
         self._noise = noise
         self._limits = limits
         self._label_mac = bytes(32)
+        self._members: dict[int, list[bytes]] = {}
         self.levels_: list[Integers] = [np.zeros(count, dtype=np.int64) for count in columns.bins]
-        self.ivs_: list[float] = [0.0 for _ in columns.bins]
+        self._bads: list[Floats] = [np.zeros(0) for _ in columns.bins]
         self.moments_: Moments | None = None
         self._shown: Moments | None = None
         self.weights_: Floats | None = None
@@ -114,7 +73,7 @@ class Learner:
         return LearnedState(
             label_mac=self._label_mac,
             levels=tuple(tuple(int(v) for v in levels) for levels in self.levels_),
-            ivs=tuple(float(iv) for iv in self.ivs_),
+            bads=tuple(tuple(float(v) for v in bads) for bads in self._bads),
             moments=MomentsState.of(self.moments_),
             shown=MomentsState.of(self._shown),
             weights=() if self.weights_ is None else tuple(float(w) for w in self.weights_),
@@ -124,24 +83,29 @@ class Learner:
         """Know again what `snapshot` wrote."""
         self._label_mac = state.label_mac
         self.levels_ = [np.array(levels, dtype=np.int64) for levels in state.levels]
-        self.ivs_ = list(state.ivs)
+        self._bads = [np.array(bads, dtype=np.float64) for bads in state.bads]
         self.moments_ = None if state.moments is None else state.moments.moments()
         self._shown = None if state.shown is None else state.shown.moments()
         self.weights_ = np.array(state.weights) if state.weights else None
+
+    @property
+    def ivs_(self) -> list[float]:
+        """Information value of each field, as it would be shown."""
+        return [self._table(j).iv for j in range(len(self._columns.fields))]
 
     def learn_woe(self, decoded: Floats, label_mac: bytes) -> None:
         """Round 1: WOE levels of every field from decoded bad counts float64[sum of bins], fields in order."""
         self._label_mac = label_mac
         start = 0
         for j, entry in enumerate(self._columns.fields):
-            rows = self._columns.counts(j)
-            bads = np.array([self._noisy_bads(j, b, decoded[start + b], label_mac) for b in range(rows.size)])
+            rows, shown = self._columns.counts(j), self._shown_rows(j)
+            bads = noisy_bads(self._noise, decoded[start : start + rows.size], self._members_of(j), label_mac)
             start += rows.size
-            bads = np.clip(bads, 0.0, rows)
-            groups = pool_alike(bads, rows.astype(np.float64), entry.bins.ordered, self._limits.node_noise)
-            table = pooled_woe(bads, rows.astype(np.float64), groups)
+            # Which bins are merged is shown later, so it rests on counts that all carry noise.
+            self._bads[j] = np.clip(bads, 0.0, shown)
+            groups = merged_bins(self._bads[j], shown, entry.bins, self._limits.node_noise, entry.trend)
+            table = pooled_woe(np.clip(bads, 0.0, rows), rows.astype(np.float64), groups)
             self.levels_[j] = standard_levels(table.woe, rows)
-            self.ivs_[j] = woe_table(bads, self._shown_counts(j)).iv
 
     def woe_columns(self) -> Integers:
         """The node's columns of round 2: int64[J, N] at scale 2^10, within ± 8."""
@@ -183,25 +147,29 @@ class Learner:
         if self._shown is None:
             raise RuntimeError("learn the weights first")
         vif = self._shown.vif()
-        shown = tuple(
-            FieldFigure(entry.name, _three(iv), entry.bins.count, _three(float(vif[j])))
-            for j, (entry, iv) in enumerate(zip(self._columns.fields, self.ivs_, strict=True))
-        )
-        return Figures(self._columns.rows, shown, np.round(self._shown.correlation(), 3))
+        shown = []
+        for j, entry in enumerate(self._columns.fields):
+            table = self._table(j)
+            figure = FieldFigure(entry.name, _three(table.iv), entry.bins.count, _three(float(vif[j])), table.bins)
+            shown.append(figure)
+        return Figures(self._columns.rows, tuple(shown), np.round(self._shown.correlation(), 3))
 
-    def _noisy_bads(self, j: int, b: int, value: float, mac: bytes) -> float:
-        definition = b"bin" + b.to_bytes(2, "big") + self._columns.fields[j].bins.definition()
-        return float(np.nan_to_num(value)) + self._noise.draw(definition, mac)
+    def _table(self, j: int) -> FieldTable:
+        return field_table(self._columns.fields[j], self._bads[j], self._shown_rows(j), self._limits)
 
-    def _shown_counts(self, j: int) -> Floats:
-        definition = self._columns.fields[j].bins.definition()
-        noise = [self._noise.draw(b"rows" + b.to_bytes(2, "big") + definition) for b in range(self._columns.bins[j])]
-        return np.asarray(np.maximum(self._columns.counts(j) + np.array(noise), 1.0), dtype=np.float64)
+    def _shown_rows(self, j: int) -> Floats:
+        return noisy_rows(self._noise, self._columns.counts(j), self._members_of(j))
+
+    def _members_of(self, j: int) -> list[bytes]:
+        if j not in self._members:
+            self._members[j] = members(self._columns.codes[j], self._columns.bins[j])
+        return self._members[j]
 
     def _definition(self, j: int) -> bytes:
-        # The levels are left out: they follow from the bins and the labels, up to the bank's own noise, and the same
-        # question must get the same noise.
-        return b"woe" + self._label_mac + self._columns.fields[j].bins.definition()
+        # The levels are left out: they follow from the rows of the bins, the trend and the labels, up to the bank's own
+        # noise, and the same question must get the same noise.
+        rows = b"".join(self._members_of(j))
+        return b"woe" + self._label_mac + self._columns.fields[j].trend.encode() + rows
 
 
 def _three(value: float) -> float:

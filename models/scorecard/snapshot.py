@@ -52,11 +52,11 @@ class MomentsState(_Secret):
 
 
 class LearnedState(_Secret):
-    """What a `Learner` knows; `levels` by field, `weights` empty before the second round."""
+    """What a `Learner` knows; `levels` and noisy `bads` by field, `weights` empty before the second round."""
 
     label_mac: bytes
     levels: tuple[tuple[int, ...], ...]
-    ivs: tuple[float, ...]
+    bads: tuple[tuple[float, ...], ...]
     moments: MomentsState | None
     shown: MomentsState | None
     weights: tuple[float, ...]

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .binning import Bins, NumericBins
+from .options import Trend
+
 Floats = NDArray[np.float64]
 
 SMOOTHING_ROWS = 20.0
@@ -20,10 +23,15 @@ SMOOTHING_ROWS = 20.0
 
 @dataclass(frozen=True)
 class WoeTable:
-    """WOE float64[B] of the bins of one field and its information value."""
+    """WOE float64[B] of the bins of one field, what each adds to the information value, and that value."""
 
     woe: Floats
-    iv: float
+    parts: Floats
+
+    @property
+    def iv(self) -> float:
+        """The information value."""
+        return float(self.parts.sum())
 
 
 def woe_table(bads: Floats, rows: Floats, smoothing: float = SMOOTHING_ROWS) -> WoeTable:
@@ -42,23 +50,45 @@ def woe_table(bads: Floats, rows: Floats, smoothing: float = SMOOTHING_ROWS) -> 
     good = rows - bads + smoothing * (1.0 - average)
     bad_share, good_share = bad / bad.sum(), good / good.sum()
     woe = np.log(bad_share / good_share)
-    return WoeTable(woe, float(((bad_share - good_share) * woe).sum()))
+    return WoeTable(woe, (bad_share - good_share) * woe)
 
 
-def pool_alike(bads: Floats, rows: Floats, ordered: int, noise: float, z: float = 1.0) -> NDArray[np.intp]:
-    """Group number of each bin after pooling neighbours that cannot be told apart.
+def merged_bins(bads: Floats, rows: Floats, bins: Bins, noise: float, trend: Trend = "free") -> NDArray[np.intp]:
+    """Group number int[B] of each bin of a field after pooling what bad counts cannot tell apart.
 
-    The pair of neighbouring groups with the smallest difference of bad rates, in standard errors that count both sampling
-    and noise, is pooled until every pair differs by at least `z`.
+    Neighbouring bins of numbers are pooled, under a trend until the WOE follows it; so are categories that are neighbours
+    by bad rate. Bins of missing and of special values stay alone. A function of the counts given and of nothing else: where
+    these carry the node's noise, the groups tell nothing more.
 
     Args:
-        bads: float64[B], noisy bad counts.
-        rows: float64[B].
-        ordered: the first so many bins are neighbours in order; the rest (missing values, categories) stay alone.
+        bads: float64[B], bad rows of each bin, possibly noisy.
+        rows: float64[B], rows of each bin.
+        bins: of the field.
         noise: standard deviation of the noise on each bad count.
-        z: standard errors below which two neighbours are alike.
+        trend: of the bad rate over the values; categories have none.
     """
-    groups = [[i] for i in range(ordered)]
+    if isinstance(bins, NumericBins):
+        groups = [[i] for i in range(bins.ordered)]
+        if trend != "free":
+            groups = _isotonic(groups, bads, rows, noise, trend)
+        groups = _pooled(groups, bads, rows, noise)
+        if trend != "free":
+            groups = _isotonic(groups, bads, rows, noise, trend)
+    else:
+        named = [i for i in range(rows.size) if i != bins.missing]
+        named.sort(key=lambda i: _smoothed([i], bads, rows))
+        groups = _pooled([[i] for i in named], bads, rows, noise)
+    result = np.full(rows.size, -1, dtype=np.intp)
+    for number, members in enumerate(groups):
+        result[members] = number
+    alone = np.flatnonzero(result < 0)
+    result[alone] = len(groups) + np.arange(alone.size)
+    return result
+
+
+def _pooled(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, z: float = 1.0) -> list[list[int]]:
+    """Pool neighbouring groups until every pair differs by `z` standard errors, which count both sampling and noise."""
+    groups = list(groups)
     average = min(max(bads.sum() / max(rows.sum(), 1.0), 1e-4), 1 - 1e-4)
 
     def difference(a: list[int], b: list[int]) -> float:
@@ -73,16 +103,49 @@ def pool_alike(bads: Floats, rows: Floats, ordered: int, noise: float, z: float 
         if gaps[nearest] >= z:
             break
         groups[nearest : nearest + 2] = [groups[nearest] + groups[nearest + 1]]
-    result = np.empty(rows.size, dtype=np.intp)
-    for number, members in enumerate(groups):
-        result[members] = number
-    result[ordered:] = len(groups) + np.arange(rows.size - ordered)
-    return result
+    return groups
+
+
+def _isotonic(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, trend: Trend) -> list[list[int]]:
+    """Pool adjacent violators until smoothed bad rates, and with them the WOE, follow the trend.
+
+    "monotone" takes the direction with the smaller misfit, each bin weighted by the inverse of its variance, noise included.
+    """
+    if trend == "monotone":
+        both: list[Trend] = ["ascending", "descending"]
+        found = [_isotonic(groups, bads, rows, noise, direction) for direction in both]
+        return min(found, key=lambda made: _misfit(made, bads, rows, noise))
+    sign = 1.0 if trend == "ascending" else -1.0
+    made: list[list[int]] = []
+    for group in groups:
+        made.append(list(group))
+        while len(made) > 1 and sign * (_smoothed(made[-1], bads, rows) - _smoothed(made[-2], bads, rows)) < 0:
+            made[-2:] = [made[-2] + made[-1]]
+    return made
+
+
+def _misfit(groups: list[list[int]], bads: Floats, rows: Floats, noise: float) -> float:
+    average = min(max(bads.sum() / max(rows.sum(), 1.0), 1e-4), 1 - 1e-4)
+    total = 0.0
+    for group in groups:
+        n = rows[group]
+        weights = 1.0 / (average * (1 - average) / n + noise**2 / n**2)
+        total += float(weights @ (bads[group] / n - bads[group].sum() / n.sum()) ** 2)
+    return total
+
+
+def _smoothed(group: list[int], bads: Floats, rows: Floats) -> float:
+    """The bad rate of a group as `woe_table` takes it."""
+    average = (bads.sum() + 1.0) / (rows.sum() + 2.0)
+    return float((bads[group].sum() + SMOOTHING_ROWS * average) / (rows[group].sum() + SMOOTHING_ROWS))
 
 
 def pooled_woe(bads: Floats, rows: Floats, groups: NDArray[np.intp], smoothing: float = SMOOTHING_ROWS) -> WoeTable:
-    """WOE float64[B] of each bin's group: bins of one group share a level."""
-    pooled_bads = np.bincount(groups, bads).astype(np.float64)
-    pooled_rows = np.bincount(groups, rows).astype(np.float64)
-    table = woe_table(pooled_bads, pooled_rows, smoothing)
-    return WoeTable(table.woe[groups], table.iv)
+    """WOE float64[B] of each bin's group, since bins of one group share a level; parts float64[G] by group."""
+    table = woe_table(summed(bads, groups), summed(rows, groups), smoothing)
+    return WoeTable(table.woe[groups], table.parts)
+
+
+def summed(counts: Floats, groups: NDArray[np.intp]) -> Floats:
+    """Counts float64[G] of the groups of bins with counts float64[B]."""
+    return np.bincount(groups, counts).astype(np.float64)

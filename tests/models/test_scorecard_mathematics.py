@@ -9,10 +9,11 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from models.scorecard import metrics
+from models.scorecard.binning import NumericBins
 from models.scorecard.limits import LimitRefused, Limits
 from models.scorecard.moments import CLIP, SCALE, assemble, bank_moments, integer_gram, standard_levels
 from models.scorecard.noise import NodeNoise, alpha_mac
-from models.scorecard.woe import pool_alike, pooled_woe, woe_table
+from models.scorecard.woe import merged_bins, pooled_woe, woe_table
 
 
 def _scores(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +67,7 @@ def test_noise_and_nonsense_never_break_the_woe() -> None:
 def test_alike_neighbours_share_a_level_and_the_rest_stays_alone() -> None:
     rows = np.array([1_000.0, 1_000.0, 1_000.0, 300.0])
     bads = np.array([50.0, 52.0, 300.0, 52.0])
-    groups = pool_alike(bads, rows, ordered=3, noise=4.0)
+    groups = merged_bins(bads, rows, NumericBins("x", (1.0, 2.0), 3), noise=4.0)
     assert groups.tolist() == [0, 0, 1, 2]
     woe = pooled_woe(bads, rows, groups).woe
     assert woe.size == 4
