@@ -7,7 +7,9 @@
     ├── InvalidCiphertext   a cell or ciphertext that is damaged or was made under another key
     ├── ParameterError      sizes, bounds or parameter sets that must not be used
     ├── ReuseRefused        a second use of a secret that serves one message only
-    └── InvalidHint         a PIR hint that does not belong to its table
+    ├── InvalidHint         a PIR hint that does not belong to its table
+    ├── InvalidShare        shares that give no secret
+    └── AggregationRefused  a message of a secure aggregation that nobody honest acts on
 
 Messages name the kind of fault and the step to take next; they never carry a secret, an identifier or a value.
 """
@@ -45,3 +47,11 @@ class ReuseRefused(CryptoError):
 
 class InvalidHint(CryptoError):
     """A PIR hint is not the product of its table and the epoch's matrix."""
+
+
+class InvalidShare(CryptoError):
+    """Shares of a secret are too few, out of range, or do not belong together."""
+
+
+class AggregationRefused(CryptoError):
+    """A message of a secure aggregation that cannot be what it says, or that it would be unsafe to act on."""
