@@ -211,6 +211,13 @@ class SecondManifest(Conflict):
     advice = "A new build needs a new epoch. The office keeps both manifests as evidence."
 
 
+class TooFewBanks(Conflict):
+    """A sum over banks from which too few are left."""
+
+    title = "Too few banks are left, so nothing comes out"
+    advice = "Begin again when the other banks are back; nothing was unmasked."
+
+
 class TooLarge(Problem):
     """413."""
 

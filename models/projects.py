@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 
-from models.wire import Message, Signed
+from models.wire import Message, Signed, encode
 
 
 class ProjectKind(StrEnum):
-    """A joint scorecard trains a model; a check serves the fields of one consented subject at a time."""
+    """A joint scorecard trains a model; a check serves the fields of one consented subject at a time; statistics sum banks' own
+    tables, without any field of the node."""
 
     JOINT_SCORECARD = "joint-scorecard"
     CHECK = "check"
+    STATISTICS = "statistics"
+
+
+FEWEST_BANKS, MOST_BANKS = 3, 10
 
 
 class Project(Message):
-    """A bank's request. `fields` are catalogue names of the node's side; budgets count trainings, releases and checks."""
+    """A bank's request. `fields` are catalogue names of the node's side; budgets count trainings, releases and checks.
+
+    `banks` are the others of a project of several (3 to 10 with the one that files it); each accepts by its own signature.
+    """
 
     id: str
     bank: str
@@ -29,6 +38,33 @@ class Project(Message):
     trainings: int = 12
     releases: int = 4
     checks: int = 1000
+    banks: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All banks of the project, ascending."""
+        return tuple(sorted({self.bank, *self.banks}))
+
+    def digest(self) -> str:
+        """SHA-256 of the project as it was filed, hex: what the other banks accept."""
+        return hashlib.sha256(encode(self)).hexdigest()
+
+
+class AcceptProject(Message):
+    """A bank's word that it takes part, signed by its approver or modeller; `modeller` acts for it and signs its messages."""
+
+    project: str
+    digest: str
+    bank: str
+    modeller: str
+
+
+class Seat(Message):
+    """Who acts for a bank in a project of several, with the Ed25519 key (32 bytes) that the office has registered."""
+
+    bank: str
+    person: str
+    key: bytes
 
 
 class Decision(Message):
@@ -40,12 +76,13 @@ class Decision(Message):
 
 
 class ProjectApproval(Message):
-    """The office's signed approval, which the bank hands to the node."""
+    """The office's signed approval, which a bank of the project hands to the node. `seats` are empty with a single bank."""
 
     project: Project
     decided_by: str
     decided_at: int
     reason: str
+    seats: tuple[Seat, ...] = ()
 
 
 class ProjectOpened(Message):
@@ -56,11 +93,16 @@ class ProjectOpened(Message):
 
 
 class ProjectStatus(Message):
-    """State of a project at the office: ``filed``, ``approved``, ``refused`` or ``suspended``; the approval where it stands."""
+    """State of a project at the office: ``filed``, ``approved``, ``refused`` or ``suspended``; the approval where it stands.
+
+    `project` is what was filed, `accepted` the banks of a project of several that take part.
+    """
 
     state: str
     reason: str = ""
     approval: Signed | None = None
+    project: Project | None = None
+    accepted: tuple[str, ...] = ()
 
 
 class Target(Message):
