@@ -5,13 +5,19 @@ from __future__ import annotations
 from models.wire import Message, Signed
 
 SCORE_FIELD_SET = "score"
+_SCORES = "score-"
 REVIEW_SECONDS = 365 * 24 * 3600
 """The longest that a model serves between two reviews."""
 
 
 def score_table(model: str) -> str:
     """The id of a model's score table."""
-    return f"score-{model}"
+    return _SCORES + model
+
+
+def model_of(table: str) -> str:
+    """The model whose scores a table of this id holds; empty for other tables."""
+    return table.removeprefix(_SCORES) if table.startswith(_SCORES) else ""
 
 
 def tag_context(table: str, epoch: int) -> bytes:

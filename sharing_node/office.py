@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from models import wire
 from models.consents import Eligibility
 from models.http_client import M, SignedClient
-from models.parties import Directory, Institution, Person
+from models.parties import Directory, EndedModel, Institution, Person
 from models.problems import BadSignature, PeerUnavailable
 from models.tables import Seal, SubmitManifest
 from models.wire import Signed
@@ -36,6 +36,7 @@ class _Known:
     directory: Directory
     people: dict[str, Person] = field(repr=False)
     institutions: dict[str, Institution] = field(repr=False)
+    ended_models: dict[str, EndedModel] = field(repr=False)
     at: float
 
 
@@ -69,6 +70,10 @@ class OfficeLink:
     def project_suspended(self, project_id: str) -> bool:
         """Whether the office has suspended a project, whatever it approved before."""
         return project_id in self._directory().directory.suspended_projects
+
+    def ended_model(self, model_id: str) -> EndedModel | None:
+        """What the office says of a model that stops serving before its review date; None of any other."""
+        return self._directory().ended_models.get(model_id)
 
     def eligibility(self) -> Iterator[Eligibility]:
         """The office's present list of collection and modelling consents, objections and repairs, a page at a time."""
@@ -127,5 +132,6 @@ class OfficeLink:
             directory,
             {person.id: person for person in directory.people},
             {institution.id: institution for institution in directory.institutions},
+            {ended.model: ended for ended in directory.ended_models},
             now,
         )

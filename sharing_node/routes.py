@@ -31,6 +31,8 @@ MEGABYTE = 1 << 20
 LARGEST_FILE = 256 * MEGABYTE
 LARGEST_PRODUCT = 1024 * MEGABYTE
 LARGEST_LIST = 64 * MEGABYTE
+RECEIPT_PATIENCE = 0.5
+"""Seconds for which a receipt waits for the witness, who comes round in milliseconds: a second request would cost more."""
 
 
 def bind(gate: Gate, node: Node) -> None:
@@ -39,7 +41,7 @@ def bind(gate: Gate, node: Node) -> None:
     trainings = Trainings(node)
     releases = Releases(node, trainings)
     store = EpochStore(node.folder / "epochs")
-    epochs, queries = Epochs(store), Queries(node, store)
+    epochs, queries = Epochs(node, store), Queries(node, store)
 
     gate.logged("POST", "/loads", action="load", roles={Role.STEWARD}, takes="text/csv", limit=LARGEST_FILE)(loads.load)
 
@@ -121,7 +123,7 @@ def bind(gate: Gate, node: Node) -> None:
             number = int(index) if index.isdecimal() else -1
             with call.engine.connect() as connection:
                 [entry] = node.log.store.entries(connection, number, 1)
-            return Receipt(index=number, entry=entry, proof=node.log.receipt(number))
+            return Receipt(index=number, entry=entry, proof=node.log.receipt(number, RECEIPT_PATIENCE))
         except (LogError, ValueError):
             raise NotFound("the log has no such entry") from None
 

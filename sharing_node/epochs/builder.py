@@ -38,6 +38,7 @@ from sharing_node.epochs.work import Built, Plan, Work
 from sharing_node.epochs.workers import Workers
 from sharing_node.keys import MissingKey
 from sharing_node.node import Node
+from sharing_node.served_models import check_served, served_until
 from sharing_node.state import builds
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredTable
@@ -167,6 +168,7 @@ class Builder:
         with self._node.engine.connect() as connection:
             table = state.table(connection, build.table)
             logged = state.epoch_state(connection, build.table, build.epoch)
+            check_served(self._node, connection, build.table, int(self._node.clock()))
         if logged is None:
             self._log_manifest(table, build, pulse, *self._make(table, build, pulse))
         elif logged != "built":
@@ -224,6 +226,9 @@ class Builder:
     def _manifest(self, table: StoredTable, epoch: int, built: Built, now: int, listed_at: int) -> tuple[Signed, Manifest]:
         score = table.kind == "score"
         fields = self._node.catalogue.select(table.fields) if not score else ()
+        with self._node.engine.connect() as connection:
+            model_ends = served_until(self._node, connection, table.id)
+        ends = now + self._node.settings.epoch_hours * 3600
         manifest = Manifest(
             table=table.id,
             kind=table.kind,
@@ -233,7 +238,7 @@ class Builder:
             model=table.model,
             epoch=epoch,
             opened_at=now,
-            expires_at=now + self._node.settings.epoch_hours * 3600,
+            expires_at=ends if model_ends is None else min(ends, model_ends),
             parameters="pir",
             seed=built.seed,
             rows=built.rows,

@@ -8,6 +8,7 @@ from models.projects import Project
 from sharing_node.epochs.schedule import RECENT, Nightly
 from sharing_node.node import Node
 from sharing_node.projects import check_table
+from sharing_node.served_models import served_until
 from sharing_node.state import builds
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredTable
@@ -17,7 +18,7 @@ AGAIN_SECONDS = 3600
 
 
 def due_tables(node: Node, connection: Connection, nightly: Nightly, now: int) -> list[str]:
-    """Tables in use that are to be built now: of a project that is neither over nor suspended, lately served.
+    """Tables in use that are to be built now: of a project and a model that are neither over nor suspended, lately served.
 
     Raises `PeerUnavailable` where the office cannot say which projects are suspended.
     """
@@ -30,7 +31,9 @@ def due_tables(node: Node, connection: Connection, nightly: Nightly, now: int) -
         if not (again or nightly.is_due(now, last.asked_at, expires_at, lead)):
             continue
         table = state.table(connection, table_id)
-        if any(_goes_on(node, project, now) for project in projects if _serves(project, table)):
+        until = served_until(node, connection, table_id)
+        ended = until is not None and now >= until
+        if not ended and any(_goes_on(node, project, now) for project in projects if _serves(project, table)):
             due.append(table_id)
     return due
 

@@ -11,6 +11,8 @@ from models.tables import BuildState, BuildTable, Manifest, SealedManifest
 from models.wire import decode
 from sharing_node.epochs.columns import HINT, MATRIX
 from sharing_node.epochs.store import EpochStore
+from sharing_node.node import Node
+from sharing_node.served_models import check_served
 from sharing_node.state import builds
 from sharing_node.state import repository as state
 
@@ -18,7 +20,8 @@ from sharing_node.state import repository as state
 class Epochs:
     """Handlers about epochs."""
 
-    def __init__(self, store: EpochStore) -> None:
+    def __init__(self, node: Node, store: EpochStore) -> None:
+        self._node = node
         self._store = store
 
     def ask(self, call: Call) -> Within:
@@ -26,6 +29,9 @@ class Epochs:
         body: BuildTable = call.body
         if body.table != call.path["table"]:
             raise BadMessage("the message names another table than the address")
+
+        with call.engine.connect() as connection:
+            check_served(self._node, connection, body.table, call.now)
 
         def within(connection: Connection) -> Outcome:
             state.table(connection, body.table)

@@ -26,6 +26,7 @@ from sharing_node.epochs.combiner import ColumnCombiner
 from sharing_node.epochs.store import EpochStore, epoch_key
 from sharing_node.keys import MissingKey
 from sharing_node.node import Node
+from sharing_node.served_models import check_served
 from sharing_node.state import repository as state
 from sharing_node.state import spending
 
@@ -55,6 +56,7 @@ class Queries:
             answers = spending.epoch_answers(connection, table, epoch, call.now)
             if not answers and not state.table_exists(connection, table):
                 raise NotFound("no such table")
+            check_served(self._node, connection, table, call.now)
             checked = [self._check(item, table, epoch, answers) for item in opened]
             seen = spending.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
         verdicts = list(_once_each(checked, seen))

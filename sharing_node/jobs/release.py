@@ -16,7 +16,7 @@ from models.scorecard import limits as rules
 from models.scorecard.card import Budget, ModelCard, NodeCard, field_cards, statement
 from models.scorecard.release import release
 from models.scorecard.score import NodeModel
-from models.tables import ModelApproval, ServeModel
+from models.tables import ModelApproval, ServeModel, score_table
 from models.training import Released
 from models.wire import Signed
 from sharing_node.jobs.running import Opened
@@ -131,20 +131,29 @@ class Releases:
         return Outcome(self._node.sign(card), [LeafDraft("model.card", facts)], record, cosigned=True)
 
     def serve(self, call: Call) -> Outcome:
-        """POST /models/{model}/serve: with the office's approval the model gets a score table; epochs follow."""
+        """POST /models/{model}/serve: with the office's approval the model gets a score table; epochs follow.
+
+        After a review the same call hands over the new approval, and the table lasts until its date.
+        """
         body: ServeModel = call.body
         approval = self._node.office.statement(body.approval, ModelApproval)
         with call.engine.connect() as connection:
             stored = state.model(connection, call.path["model"])
             card = state.bank_card(connection, stored.id)
+            earlier = state.approval(connection, stored.id)
             self._node.check_project(state.project(connection, stored.project), call.now)
         if (approval.model, approval.bank) != (stored.id, stored.bank) or stored.bank != call.institution.id:
             raise NotApproved("this approval is for another model or bank")
         if card is None or approval.card != card.digest():
             raise NotApproved("the office approved another card than the one that the node signed; sign and file it again")
-        table = StoredTable(f"score-{stored.id}", "score", (), stored.id, stored.project)
+        if earlier is not None and approval.decided_at < earlier.decided_at:
+            raise Conflict("the office approved this model anew since; hand over its latest approval")
+        if call.now >= approval.ends:
+            raise NotApproved("the review date of this approval is past; have the office review the model, then try again")
+        table = StoredTable(score_table(stored.id), "score", (), stored.id, stored.project)
 
         def record(connection: Connection) -> None:
+            state.set_approval(connection, stored.id, body.approval)
             state.add_table(connection, table)
 
         facts = {"model": stored.id, "table": table.id, "approval": body.approval.digest()}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 from models import wire
 from models.problems import Conflict, NotFound, OverBudget
 from models.projects import Project, ProjectApproval
-from models.tables import SealedManifest
+from models.tables import REVIEW_SECONDS, ModelApproval, SealedManifest
 from models.wire import Signed
 from sharing_node.state.spending import add_to_budget
 from sharing_node.state.tables import CohortRow, EpochRow, JobRow, ModelRow, ProjectRow, TableRow
@@ -233,6 +233,23 @@ def bank_card(connection: Connection, model_id: str) -> Signed | None:
 def set_bank_card(connection: Connection, model_id: str, card: Signed) -> None:
     """Keep the bank's signed card beside the node's."""
     connection.execute(update(ModelRow).where(ModelRow.id == model_id).values(bank_card=wire.encode(card)))
+
+
+def set_approval(connection: Connection, model_id: str, approval: Signed) -> None:
+    """Keep the office's leave to serve a model; a later one of a review takes its place."""
+    connection.execute(update(ModelRow).where(ModelRow.id == model_id).values(approval=wire.encode(approval)))
+
+
+def approval(connection: Connection, model_id: str) -> ModelApproval | None:
+    """The office's last leave to serve a model, where it was handed over."""
+    found = connection.scalar(select(ModelRow.approval).where(ModelRow.id == model_id))
+    return None if found is None else wire.decode(wire.decode(found, Signed).payload, ModelApproval)
+
+
+def review_by(connection: Connection, model_id: str) -> int:
+    """When a model stops serving unless it was reviewed, POSIX seconds; a year from its release where nothing says."""
+    found = approval(connection, model_id)
+    return model(connection, model_id).released_at + REVIEW_SECONDS if found is None else found.ends
 
 
 def _model(row: Row[tuple[object, ...]]) -> StoredModel:

@@ -50,6 +50,15 @@ class JobRow(Base):
     opened_at: Mapped[int] = mapped_column(BigInteger)
 
 
+class JobCountsRow(Base):
+    """Row counts of a proven training's bins, with noise: what later ones are compared with."""
+
+    __tablename__ = "job_counts"
+
+    job: Mapped[str] = mapped_column(ForeignKey(JobRow.id), primary_key=True)
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class TrainingRow(Base):
     """A training under way, sealed: `opened` never changes, `progress` with every step; `version` counts the steps.
 
@@ -76,7 +85,7 @@ class TrainingColumnRow(Base):
 
 
 class ModelRow(Base):
-    """A released model: the node's half (bins, weights, band edges), the bands given out, and the cards."""
+    """A released model: the node's half (bins, weights, band edges), the bands given out, the cards, and the office's word."""
 
     __tablename__ = "model"
 
@@ -89,6 +98,7 @@ class ModelRow(Base):
     bands: Mapped[bytes] = mapped_column(LargeBinary)
     node_card: Mapped[bytes] = mapped_column(LargeBinary)
     bank_card: Mapped[bytes | None] = mapped_column(LargeBinary)
+    approval: Mapped[bytes | None] = mapped_column(LargeBinary)
     released_at: Mapped[int] = mapped_column(BigInteger)
 
 

@@ -22,6 +22,7 @@ from crypto import cells
 from models import wire
 from models.catalogue import Catalogue, Field
 from models.consents import Eligibility, Objection, Repair
+from models.parties import EndedModel
 from models.problems import PeerUnavailable, Problem
 from models.projects import Project, ProjectApproval, ProjectKind
 from models.records import CheckRecord, RecordForm
@@ -63,6 +64,7 @@ class Office:
     suspended: bool = False
     refusal: Problem | None = None
     sealed: list[Manifest] = field(default_factory=list)
+    ended: dict[str, EndedModel] = field(default_factory=dict)
 
     def eligibility(self) -> Iterator[Eligibility]:
         if isinstance(self.refusal, PeerUnavailable):
@@ -77,6 +79,9 @@ class Office:
 
     def project_suspended(self, _project: str) -> bool:
         return self.suspended
+
+    def ended_model(self, model: str) -> EndedModel | None:
+        return self.ended.get(model)
 
     def seal(self, signed: Signed) -> Signed:
         if self.refusal is not None:
