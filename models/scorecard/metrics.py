@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-def _classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+def classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+    """Labels and scores as float64[N] each; raises ValueError unless both classes occur and every score is a number."""
     y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if y.shape != s.shape or y.ndim != 1:
         raise ValueError("labels and scores must be two vectors of one length")
@@ -24,7 +25,7 @@ def _classes(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve (Mann-Whitney, ties count half)."""
-    y, s = _classes(labels, scores)
+    y, s = classes(labels, scores)
     _, place, count = np.unique(s, return_inverse=True, return_counts=True)
     rank = np.cumsum(count) - (count - 1) / 2
     bads = y.sum()
@@ -38,7 +39,7 @@ def gini(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def ks(labels: ArrayLike, scores: ArrayLike) -> float:
     """Kolmogorov-Smirnov distance between the scores of bads and goods."""
-    y, s = _classes(labels, scores)
+    y, s = classes(labels, scores)
     _, place = np.unique(s, return_inverse=True)
     bads, goods = np.bincount(place, y), np.bincount(place, 1.0 - y)
     return float(np.abs(np.cumsum(bads) / bads.sum() - np.cumsum(goods) / goods.sum()).max())
@@ -46,7 +47,7 @@ def ks(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Mean squared difference of probability and label."""
-    y, p = _classes(labels, probabilities)
+    y, p = classes(labels, probabilities)
     if p.min() < 0.0 or p.max() > 1.0:
         raise ValueError("the Brier score needs probabilities between 0 and 1")
     return float(np.mean((p - y) ** 2))
