@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -125,17 +125,18 @@ def records_of(
     return found
 
 
-def iterate_payloads(connection: Connection, field_sets: Sequence[str]) -> Iterator[tuple[str, str, str, date, bytes]]:
-    """``(subject_id, field_set, department, as_of, payload)`` in the order of the ids' bytes; read as it goes."""
+def iterate_payloads(connection: Connection, field_set: str) -> Iterator[tuple[str, str, date, bytes]]:
+    """``(subject_id, department, as_of, payload)`` in the order of the ids' bytes; read as it goes."""
     # The order of a locale is not that in which Python merges.
     subject = Record.subject_id if connection.dialect.name == "sqlite" else Record.subject_id.collate("C")
     query = (
-        select(Record.subject_id, Record.field_set, Record.source_department, Record.as_of, Record.payload)
-        .where(Record.field_set.in_(field_sets))
-        .order_by(subject, Record.field_set)
+        select(Record.subject_id, Record.source_department, Record.as_of, Record.payload)
+        .where(Record.field_set == field_set)
+        .order_by(subject)
         .execution_options(yield_per=_ROWS_A_FETCH)
     )
-    return iter(connection.execute(query))
+    for rows in connection.execute(query).partitions():
+        yield from cast("Sequence[tuple[str, str, date, bytes]]", rows)
 
 
 def numeric_columns(

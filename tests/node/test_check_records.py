@@ -146,6 +146,17 @@ def test_every_digit_is_kept(connection: Connection) -> None:
     assert list(iterate_check_records(connection, (), Marks(), DAY)) == []
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2), (2, 0, 3, 1), (3, 2, 1, 0)], ids=str)
+def test_values_stand_in_the_order_of_the_fields_wherever_they_are_stored(
+    connection: Connection, order: tuple[int, ...]
+) -> None:
+    made = [Field(name=f"f{n}", category=category, label_zh="f", mode="A", theme="land") for n, category in enumerate("baab")]
+    put(connection, "opaque:a", "a", f1=1, f2=2)
+    put(connection, "opaque:a", "b", f0=0, f3=3)
+    found = shown(connection, fields=tuple(made[n] for n in order))["opaque:a"]
+    assert found.fields == {f"f{n}": n for n in order}
+
+
 def test_each_category_has_its_source_and_day(connection: Connection) -> None:
     put(connection, "opaque:a", "land", DAY, "NY/ZR", leased_in_area=3)
     put(connection, "opaque:a", "supervision", date(2026, 5, 1), "SC", penalty_count_36m=0)
