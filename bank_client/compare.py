@@ -109,12 +109,12 @@ def _row(name: str, y: NDArray[np.uint8], old: Floats, new: Floats) -> dict[str,
     for who, scores in (("champion", old), ("challenger", new)):
         found = INTERVALS[name](y, scores)
         row |= {who: found.value, f"{who}_low": found.low, f"{who}_high": found.high}
-    change = asdict(DIFFERENCES[name](y, old, new))
+    change = DIFFERENCES[name](y, old, new)
     return row | {
-        "difference": change["value"],
-        "difference_low": change["low"],
-        "difference_high": change["high"],
-        "p": change["p"],
+        "difference": change.value,
+        "difference_low": change.low,
+        "difference_high": change.high,
+        "p": change.p,
     }
 
 
