@@ -13,8 +13,8 @@ All arithmetic is modulo 2^64. A (N × n) and P (n × n) are public, from the se
 
 Leakage. The bank learns N, the number of columns and nothing else: h_j is an LWE sample under a P that nobody chose, c_jv
 is uniform, so what it receives is independent of x whatever it sends. The node learns the products up to the noise g
-(standard deviation max(a_v natural units, σ·√(J·N)·x_max/8)), which hides e_v and s_v; one standard deviation of g is not
-differential privacy. A node that makes up h reads J entries of s_v: label secrecy assumes that it follows the protocol, and
+(standard deviation max(a_v natural units, σ·√(J·N)·x_max/8)), which hides e_v and s_v. That alone is not differential
+privacy; a vector's own ``noise``, calibrated by the caller, can be. A node that makes up h reads J entries of s_v: label secrecy assumes that it follows the protocol, and
 its commitments to u, f and M make a deviation provable. What the node does with a product is not protected here: nothing
 derived from one may reach the bank before an office has replayed the bank's side (``replay``) and found its inputs
 well-formed.

@@ -105,7 +105,7 @@ class BankProduct:
             raise ReuseRefused("this session has been answered already; start a new session with a new seed")
         self._answered = asked
         w = c - kernels.dot(h, self._secrets)
-        w += _answer_noise(self._keys, h, c, [shape.answer_sd(v) for v in range(len(self._keys))])
+        w += _answer_noise(self._keys, h, c, [0 if s.withheld else shape.answer_sd(v) for v, s in enumerate(shape.vectors)])
         return w
 
     def _times_secrets(self, label: MatrixLabel, rows: int) -> NDArray[np.uint64]:
@@ -120,7 +120,8 @@ def _lwe_noise(key: bytes, context: bytes, count: int) -> NDArray[np.uint64]:
 def _answer_noise(keys: list[bytes], h: NDArray[np.uint64], c: NDArray[np.uint64], sds: list[int]) -> NDArray[np.uint64]:
     """Noise on w, uint64[J, V], from PRF(key_v, 'w' ‖ j ‖ SHA-256(h_j ‖ c_jv)): other words meet other noise.
 
-    It is rounded to ring integers. Multiples of Δ would leave w modulo Δ noiseless.
+    It is rounded to ring integers. Multiples of Δ would leave w modulo Δ noiseless. A standard deviation of 0 stands for a
+    vector whose products are withheld: uniform words.
     """
     started = [hashlib.sha256(h_j.data) for h_j in h]
     columns = []
@@ -131,5 +132,6 @@ def _answer_noise(keys: list[bytes], h: NDArray[np.uint64], c: NDArray[np.uint64
             asked.update(c[j, v].tobytes())
             blocks += noise.prf(key, b"w" + struct.pack(">I", j) + asked.digest())
         words = np.frombuffer(blocks, "<u8").astype(np.uint64).reshape(len(h), -1)
-        columns.append(noise.gaussian_from_words(words[:, : noise.WORDS_PER_SAMPLE], sd))
-    return np.stack(columns, axis=1).view(np.uint64)
+        drawn = noise.gaussian_from_words(words[:, : noise.WORDS_PER_SAMPLE], sd).view(np.uint64) if sd else words[:, 0]
+        columns.append(drawn)
+    return np.stack(columns, axis=1)

@@ -20,6 +20,7 @@ from crypto.errors import InvalidCiphertext, ParameterError
 
 _SIGNAL_BITS = 62  # |Δ·⟨x, α⟩| summed over all banks stays below 2^62, which leaves as much again for noise
 _NOISE_MARGIN = 8  # standard deviations of noise that fit beside the signal
+NOISE_UNIT = 1 << 10  # a vector's own noise is stated in so many parts of a natural unit
 _CLIP = 8  # standardised columns are clipped at ± 8 standard deviations
 _LWE_SHARE = 50  # the LWE term may be 1/50 = 2 % of √N natural units
 _HINT_SHARE = 10  # the hint term may be 1/10 of √N natural units
@@ -27,10 +28,17 @@ _HINT_SHARE = 10  # the hint term may be 1/10 of √N natural units
 
 @dataclass(frozen=True)
 class VectorSpec:
-    """A bank vector's natural bound a_v and integer scale t_v; its entries are integers of at most a_v·t_v."""
+    """A bank vector's natural bound a_v and integer scale t_v; its entries are integers of at most a_v·t_v.
+
+    ``noise``: standard deviation of the bank's noise on its products in 2^-10 natural units, where more is wanted than the
+    protocol itself needs, as differential privacy does. ``withheld``: its products are not given at all; the answers are
+    uniform words.
+    """
 
     bound: int
     scale: int
+    noise: int = 0
+    withheld: bool = False
 
     @property
     def integer_bound(self) -> int:
@@ -66,8 +74,9 @@ class ProductShape:
         return self.column_scale * self.vectors[v].scale * self.delta(v)
 
     def answer_sd(self, v: int) -> int:
-        """Standard deviation of the bank's noise on w_jv in ring integers: max(a_v natural units, hint term)."""
-        return max(self.vectors[v].bound * self.unit(v), self.hint_sd)
+        """Standard deviation of the bank's noise on w_jv in ring integers: max(a_v natural units, its own, hint term)."""
+        spec = self.vectors[v]
+        return max(spec.bound * self.unit(v), -(-spec.noise * self.unit(v) // NOISE_UNIT), self.hint_sd)
 
     @property
     def hint_sd(self) -> int:
@@ -98,8 +107,8 @@ class ProductShape:
         if not zero_one and not (self.column_scale > 1 and self.column_bound == _CLIP * self.column_scale):
             raise ParameterError("columns are 0/1 (scale 1, bound 1) or standardised (bound = 8 · scale)")
         for v, spec in enumerate(self.vectors):
-            if spec.bound < 1 or spec.scale < 1:
-                raise ParameterError(f"vector {v}: bound and scale must be positive integers")
+            if spec.bound < 1 or spec.scale < 1 or spec.noise < 0:
+                raise ParameterError(f"vector {v}: bound and scale must be positive integers, noise must not be negative")
             self._check_noise(v)
 
     def _check_noise(self, v: int) -> None:
@@ -123,6 +132,8 @@ class ProductShape:
         figures = [parameters.dimension, parameters.modulus_bits, parameters.sigma, self.rows, self.columns]
         figures += [self.column_scale, self.column_bound, self.banks, self._most_rows]
         figures += [figure for spec in self.vectors for figure in (spec.bound, spec.scale)]
+        if any(spec.noise or spec.withheld for spec in self.vectors):
+            figures += [figure for spec in self.vectors for figure in (spec.noise, int(spec.withheld))]
         packed = struct.pack(f">{len(figures)}Q", *figures)
         return hashlib.sha256(b"xinqiao/masked-product/shape" + packed).digest()
 
