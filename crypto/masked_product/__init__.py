@@ -13,11 +13,11 @@ All arithmetic is modulo 2^64. A (N × n) and P (n × n) are public, from the se
 
 Leakage. The bank learns N, the number of columns and nothing else: h_j is an LWE sample under a P that nobody chose, c_jv
 is uniform, so what it receives is independent of x whatever it sends. The node learns the products up to the noise g
-(standard deviation max(a_v natural units, σ·√(J·N)·x_max/8)), which hides e_v and s_v. That alone is not differential
-privacy; a vector's own ``noise``, calibrated by the caller, can be. A node that makes up h reads J entries of s_v: label secrecy assumes that it follows the protocol, and
-its commitments to u, f and M make a deviation provable. What the node does with a product is not protected here: nothing
-derived from one may reach the bank before an office has replayed the bank's side (``replay``) and found its inputs
-well-formed.
+(standard deviation max(a_v natural units, σ·√(J·N)·x_max/8)), which hides e_v and s_v; that is not differential privacy,
+but a vector's own ``noise`` can be. A node that makes up h reads J entries of s_v: label secrecy assumes that it follows
+the protocol, and its commitments to u, f and M make a deviation provable. What the node does with a product is not
+protected here: nothing derived from one may reach the bank before an office has replayed the bank's side (``replay``) and
+found its inputs well-formed.
 
 Single use. Every secret is a function of a seed, the session, the shape and the very input it serves, so that another
 input meets other secrets; a second answer under the same secrets is refused.
