@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 
 from models.wire import Message, encode
 
+from .intervals import auc_interval, ks_interval
 from .learner import Figures
 from .limits import Limits
-from .metrics import auc, brier, ks, score_psi
+from .metrics import brier, score_psi
 from .release import Leakage, Release
 from .rounds import Plan
 
@@ -39,7 +40,10 @@ class FieldCard(Message):
 
 
 class Metrics(Message):
-    """Figures of the bank's finished model on rows that it was not fitted on, three digits."""
+    """Figures of the bank's finished model on rows that it was not fitted on, three digits.
+
+    `_low` and `_high` are the ends of 95 % intervals (`models.scorecard.intervals`); both 0 in cards that have none.
+    """
 
     rows: int
     auc: float
@@ -47,6 +51,31 @@ class Metrics(Message):
     ks: float
     brier: float
     psi: float
+    auc_low: float = 0.0
+    auc_high: float = 0.0
+    ks_low: float = 0.0
+    ks_high: float = 0.0
+
+
+class DataSource(Message):
+    """What the node's columns of a training were made from: all deliveries of one field set that it had by then.
+
+    `as_of` is the day that the newest of them speaks of; `digest` is SHA-256 over the sorted digests of their files, in hex.
+    """
+
+    field_set: str
+    departments: tuple[str, ...]
+    as_of: str
+    deliveries: int
+    digest: str
+
+
+class PointsScale(Message):
+    """How the bank turns odds into points: at `base_odds` goods to one bad a score is `base_points`; `pdo` points double it."""
+
+    pdo: float
+    base_points: float
+    base_odds: float
 
 
 class LeakageStatement(Message):
@@ -74,7 +103,10 @@ class LeakageStatement(Message):
 
 
 class NodeCard(Message):
-    """The node's part of the card, signed by the node at release."""
+    """The node's part of the card, signed by the node at release.
+
+    `data_day` is the day (UTC, ISO 8601) for which records were read and expiry was reckoned, `sources` what they came from.
+    """
 
     model: str
     project: str
@@ -87,10 +119,16 @@ class NodeCard(Message):
     budgets: tuple[Budget, ...]
     leakage: LeakageStatement
     notes: tuple[str, ...]
+    data_day: str = ""
+    sources: tuple[DataSource, ...] = ()
 
 
 class ModelCard(Message):
-    """The whole card: the node's part and the bank's; `parent` is the model that this one replaces, or empty."""
+    """The whole card: the node's part and the bank's; `parent` is the model that this one replaces, or empty.
+
+    `half` is the SHA-256 of the bank's half (bins, WOE, coefficients) in hex: what is scored with can be held against the card,
+    and nobody reads the half out of it. `bank_bins` counts the bins of each bank column.
+    """
 
     node: NodeCard
     bank: str
@@ -98,6 +136,9 @@ class ModelCard(Message):
     encoding: str
     metrics: Metrics
     parent: str
+    half: str = ""
+    bank_bins: tuple[int, ...] = ()
+    points: PointsScale | None = None
 
     def canonical(self) -> bytes:
         """The bytes that both sides sign: equal cards give equal bytes."""
@@ -153,14 +194,18 @@ def metrics(labels: ArrayLike, probabilities: ArrayLike, training: ArrayLike) ->
         probabilities: the model's, on these rows.
         training: the model's probabilities on its training rows, for stability.
     """
-    area = auc(labels, probabilities)
+    area, distance = auc_interval(labels, probabilities), ks_interval(labels, probabilities)
     return Metrics(
         rows=int(np.asarray(labels).size),
-        auc=_three(area),
-        gini=_three(2 * area - 1),
-        ks=_three(ks(labels, probabilities)),
+        auc=_three(area.value),
+        gini=_three(2 * area.value - 1),
+        ks=_three(distance.value),
         brier=_three(brier(labels, probabilities)),
         psi=_three(score_psi(training, probabilities)),
+        auc_low=_three(area.low),
+        auc_high=_three(area.high),
+        ks_low=_three(distance.low),
+        ks_high=_three(distance.high),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from models.wire import Signed
 from sharing_node.jobs.running import Opened
 from sharing_node.jobs.training import Trainings
 from sharing_node.node import Node
+from sharing_node.records.sources import data_sources
 from sharing_node.scores import earlier_bands, served_columns
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredModel, StoredTable
@@ -49,6 +51,8 @@ class Releases:
             served_earlier = earlier_bands(connection, served.subjects)
             most = self._releases_this_year(connection, opened, call.now)
             trainings = state.trainings_used(connection, project.id)
+            began = state.job_opened_at(connection, opened.job)
+            sources = data_sources(connection, {f.category for f in self._node.catalogue.select(project.fields)}, began)
         if list(released.values()).count(project.id) >= project.releases:
             raise ReleaseRefused(f"all {project.releases} releases that the office approved for this project are used")
         try:
@@ -86,6 +90,8 @@ class Releases:
                 ),
                 leakage=statement(opened.plan, made, limits, len(earlier) + 1),
                 notes=(),
+                data_day=datetime.fromtimestamp(began, UTC).date().isoformat(),
+                sources=sources,
             )
         )
         stored = StoredModel(

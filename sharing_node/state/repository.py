@@ -179,6 +179,14 @@ def set_job_state(connection: Connection, job_id: str, before: str, after: str) 
         raise Conflict(f"this training is not {before}")
 
 
+def job_opened_at(connection: Connection, job_id: str) -> int:
+    """When a training was opened, POSIX seconds: its columns were read then. Raises `NotFound`."""
+    found = connection.scalar(select(JobRow.opened_at).where(JobRow.id == job_id))
+    if found is None:
+        raise NotFound("there is no such training")
+    return found
+
+
 def aggregates_asked(connection: Connection, cohort_ids: Sequence[str]) -> int:
     """Label aggregates that all trainings on these cohorts have asked so far."""
     return int(

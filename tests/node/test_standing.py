@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from audit.database import open_engine, writing
 from audit.service.outcome import Call, Outcome
 from models import wire
-from models.catalogue import Catalogue
+from models.catalogue import Catalogue, Field
 from models.consents import Eligibility
 from models.http_client import SignedClient
 from models.parties import Directory, Institution, InstitutionKind, Person, Role
@@ -72,11 +72,10 @@ class World:
 
         office = SimpleNamespace(project_suspended=lambda _id: self.suspended)
         keys = SimpleNamespace(secret=lambda _name: b"n" * 32)
-        catalogue = SimpleNamespace(
-            select=lambda names: [SimpleNamespace(name=n, theme="", mode="O", grade="L1") for n in names]
-        )
+        catalogue = Catalogue(tuple(Field(name=n, category="c", label_zh=n, mode="O", grade="L1") for n in self.project.fields))
         self.node = OneNode(
-            cast(Any, None), engine, cast(Any, keys), KEY, cast(OfficeLink, office), cast(Catalogue, catalogue), Limits(),
+            cast(Any, SimpleNamespace(identity="opaque")), engine, cast(Any, keys), KEY, cast(OfficeLink, office), catalogue,
+            Limits(),
             cast(Any, None), cast(Any, None),
         )  # fmt: skip
         self.trainings = Trainings(self.node)
