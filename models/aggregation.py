@@ -17,9 +17,10 @@ below is one of its messages.
     ── GET …/list, POST …/list ───────────────────────────────────────────────> leaf
     ── GET …/request, POST …/unmask ──────────────────────────────────────────> leaf; the sum, once t have answered
 
-A step ends when all have taken it, or when it is over time and enough have; then the others are dropped. A round that cannot end
-(too few are left; a survivor does not sign the list) is given up before anything is unmasked, and the next one begins with fresh
-secrets and all banks again. At most one round of a session is ever unmasked.
+A step ends when all have taken it, or when it is over time and enough have; then the others are dropped. A round that cannot
+end (too few are left; a survivor does not sign the list) is given up before anything is unmasked, and the next one begins with
+fresh secrets and all banks again. At most one round of a session is ever unmasked: once a list is signed by all, either t of
+them answer or the session has failed.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ ENDED = frozenset({Phase.DONE, Phase.FAILED})
 
 
 class OpenAggregation(Message):
-    """Begin a session. `about` names what is summed, by a digest (hex SHA-256) or id that all banks know; it is public.
+    """Begin a session. `about` names what is summed, by a SHA-256 (hex) over what all banks know; it is public.
 
     `proven`: nothing is unmasked before the office has recomputed every survivor's input. A step ends `step_seconds` after it
     began for whoever has not taken it.

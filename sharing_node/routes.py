@@ -14,6 +14,7 @@ from models.tables import BuildTable, QueryColumns, ServeModel
 from models.tickets import EvaluateTickets
 from models.training import OpenJob, OpenRound, ProductRequest, Receipt, RoundAnswer
 from models.wire import Signed
+from sharing_node.aggregation.routes import bind_aggregation
 from sharing_node.alignment import Alignment
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
@@ -68,6 +69,8 @@ def bind(gate: Gate, node: Node) -> None:
     gate.logged("POST", "/jobs/{job}/release", action="job.release", roles=MODELLER, takes=Empty)(releases.release)
     gate.logged("POST", "/models", action="model.card", roles=MODELLER, takes=Signed)(releases.countersign)
     gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)
+
+    bind_aggregation(gate, node)
 
     operator = {Role.NODE_OPERATOR}
     gate.logged("POST", "/tables/{table}/epochs", action="epoch.request", roles=operator, takes=BuildTable)(epochs.ask)

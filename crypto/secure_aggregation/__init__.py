@@ -39,6 +39,7 @@ from crypto.secure_aggregation.replay import input_commitment, replay, words_dig
 from crypto.secure_aggregation.round import Member, Round, Unmasked, check_history, collusion_bound, threshold
 from crypto.secure_aggregation.server import (
     aggregate,
+    check_advertisement,
     check_consistency,
     check_input,
     check_shares,
@@ -46,6 +47,7 @@ from crypto.secure_aggregation.server import (
     deliveries,
     key_list,
     survivor_list,
+    survivors_of,
     unmask_request,
 )
 
@@ -55,6 +57,7 @@ __all__ = [
     "Round",
     "Unmasked",
     "aggregate",
+    "check_advertisement",
     "check_consistency",
     "check_history",
     "check_input",
@@ -66,6 +69,7 @@ __all__ = [
     "key_list",
     "replay",
     "survivor_list",
+    "survivors_of",
     "threshold",
     "unmask_request",
     "words_digest",

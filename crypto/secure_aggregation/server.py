@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from crypto.errors import AggregationRefused, InvalidShare
 from crypto.secure_aggregation import masks, shamir
-from crypto.secure_aggregation.checks import expect_enough, open_key_list, open_survivor_list, open_unmask_request
+from crypto.secure_aggregation.checks import (
+    expect_enough,
+    open_advertisement,
+    open_key_list,
+    open_survivor_list,
+    open_unmask_request,
+)
 from crypto.secure_aggregation.messages import (
     Consistency,
     Delivery,
@@ -39,6 +45,12 @@ def key_list(round_: Round, advertisements: Messages) -> bytes:
     if set(open_key_list(round_, data)) != set(advertisements):
         raise AggregationRefused("an advertisement stands under another bank's name")
     return data
+
+
+def check_advertisement(round_: Round, sender: str, data: bytes) -> None:
+    """Raise ``AggregationRefused`` unless this is an advertisement of ``sender`` under its registered key."""
+    if open_advertisement(round_, data).sender != sender:
+        raise AggregationRefused("this advertisement is another bank's")
 
 
 def check_shares(round_: Round, keys: bytes, sender: str, data: bytes) -> None:
@@ -87,6 +99,11 @@ def survivor_list(round_: Round, keys: bytes, sharers: tuple[str, ...], inputs: 
     data = encode(listed)
     open_survivor_list(round_, data)
     return data
+
+
+def survivors_of(round_: Round, survivors: bytes) -> tuple[str, ...]:
+    """Whom a survivor list names alive."""
+    return open_survivor_list(round_, survivors).survivors
 
 
 def check_consistency(round_: Round, survivors: bytes, sender: str, data: bytes) -> None:
