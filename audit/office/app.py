@@ -33,7 +33,7 @@ from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
 from audit.service.gate import Gate
 from audit.service.outcome import Raw
-from audit.service.serving import begin_worker, poll_seconds
+from audit.service.serving import begin_worker, pace
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.alignment import FileAlignment
@@ -110,7 +110,7 @@ def sequencer(office: Office) -> Sequencer:
         office.log,
         cosigners=cosigners,
         high_water=HighWaterFile(office.settings.data_dir / "log.high-water"),
-        poll_seconds=poll_seconds(office.settings),
+        **pace(office.settings),
     )
 
 
