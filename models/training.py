@@ -20,6 +20,8 @@ Leakage: see `models.scorecard.card`; the statement is attached to every job and
 
 from __future__ import annotations
 
+from models.scorecard.options import FieldBinning
+from models.scorecard.tables import BinFigure
 from models.wire import Message, Signed
 
 
@@ -29,12 +31,17 @@ def session_of(job: str, round_: int) -> bytes:
 
 
 class OpenJob(Message):
-    """Start a training on a cohort; `bank_columns` is the number of the bank's own columns (0 to 64)."""
+    """Start a training on a cohort; `bank_columns` is the number of the bank's own columns (0 to 64).
+
+    `node_fields` are those of the project's fields that are wanted, empty for all; `binning` says how they are binned.
+    """
 
     project: str
     cohort: str
     bank_columns: int
     max_bins: int = 20
+    node_fields: tuple[str, ...] = ()
+    binning: tuple[FieldBinning, ...] = ()
 
 
 class FieldPlan(Message):
@@ -60,6 +67,7 @@ class JobPlan(Message):
     bands: int
     label_aggregates: int
     notes: tuple[str, ...] = ()
+    binning: tuple[FieldBinning, ...] = ()
 
 
 class Column(Message):
@@ -203,19 +211,24 @@ class Verdict(Message):
 
 
 class FieldFigure(Message):
-    """A field's strength in this cohort, with the node's noise in it."""
+    """A field's strength in this cohort, with the node's noise in it.
+
+    `table` holds its merged bins; `psi` is its stability index against the training that `Figures.compared_with` names.
+    """
 
     name: str
     iv: float
     bins: int
     vif: float
+    table: tuple[BinFigure, ...] = ()
+    psi: float | None = None
 
 
 class Figures(Message):
     """What `fit` ends with; names no row.
 
     `correlation` is float64[d, d] over the node's fields, which `columns` names, and then the bank's own, whose names the node
-    does not know.
+    does not know. `compared_with` is the project's last training before this one that had other rows, or empty.
     """
 
     job: str
@@ -224,6 +237,7 @@ class Figures(Message):
     fields: tuple[FieldFigure, ...] = ()
     columns: tuple[str, ...] = ()
     correlation: bytes = b""
+    compared_with: str = ""
 
 
 class Released(Message):

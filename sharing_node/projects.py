@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
-from models.catalogue import shareable
+from models.catalogue import Use, shareable
 from models.identity import Kind
 from models.problems import Forbidden, Unusable
 from models.projects import Project, ProjectApproval, ProjectKind, ProjectOpened
@@ -47,18 +47,21 @@ class Projects:
         unknown = [name for name in project.fields if name not in catalogue]
         if unknown or not project.fields:
             raise Unusable(f"the catalogue has no field {', '.join(unknown) or '(none was named)'}")
-        use: Literal["joint", "check"] = "joint" if project.kind is ProjectKind.JOINT_SCORECARD else "check"
-        national: tuple[Kind, ...] = ("citizen", "organisation")
-        kinds: tuple[Kind, ...] = ("opaque",) if self._node.settings.identity == "opaque" else national
-        barred = [
-            name for name in project.fields if not any(shareable(catalogue[name], kind, use) for kind in kinds)
-        ]  # fmt: skip
+        use: Use = "joint" if project.kind is ProjectKind.JOINT_SCORECARD else "check"
+        barred = barred_fields(self._node, project.fields, use)
         if barred:
             raise Forbidden(f"the sharing mode of {', '.join(barred)} forbids {use} use; ask for other fields")
         if use == "joint":
             text = [name for name in project.fields if catalogue[name].kind == "text"]
             if text:
                 raise Unusable(f"text fields cannot be modelled: {', '.join(text)}")
+
+
+def barred_fields(node: Node, names: Iterable[str], use: Use) -> list[str]:
+    """Those of these fields of the catalogue that may be used so for no kind of subject."""
+    national: tuple[Kind, ...] = ("citizen", "organisation")
+    kinds: tuple[Kind, ...] = ("opaque",) if node.settings.identity == "opaque" else national
+    return [name for name in names if not any(shareable(node.catalogue[name], kind, use) for kind in kinds)]
 
 
 def check_table(project: Project) -> StoredTable | None:

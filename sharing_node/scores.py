@@ -52,7 +52,7 @@ def served_columns(node: Node, connection: Connection, fields: Sequence[NodeFiel
     raw = records.numeric_columns(connection, node.catalogue.select(names), candidates, node.marks(), node.today())
     known = np.asarray(~np.isnan(raw).all(axis=1))
     raw = raw[known]
-    codes = np.stack([entry.bins.apply(raw[:, j]) for j, entry in enumerate(fields)])
+    codes = np.stack([entry.codes(raw[:, j]) for j, entry in enumerate(fields)])
     subjects = [subject for subject, has in zip(candidates, known, strict=True) if has]
     return Served(subjects, NodeColumns(tuple(fields), codes, raw.T.copy()))
 

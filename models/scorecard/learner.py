@@ -21,6 +21,7 @@ from .limits import Limits
 from .moments import CLIP, SCALE, Moments, assemble, integer_gram, standard_levels
 from .noise import NodeNoise
 from .snapshot import LearnedState, MomentsState
+from .stability import CohortCounts, counted, drift
 from .tables import BinFigure, FieldTable, field_table
 from .woe import merged_bins, pooled_woe
 
@@ -153,6 +154,14 @@ class Learner:
             figure = FieldFigure(entry.name, _three(table.iv), entry.bins.count, _three(float(vif[j])), table.bins)
             shown.append(figure)
         return Figures(self._columns.rows, tuple(shown), np.round(self._shown.correlation(), 3))
+
+    def counted(self) -> CohortCounts:
+        """Noisy row counts of the bins, for the node to keep: a later training is compared with them."""
+        return counted(self._columns, self._noise)
+
+    def drift(self, earlier: CohortCounts) -> dict[str, float]:
+        """Stability index of each field against an earlier training's counts, three digits."""
+        return {name: _three(value) for name, value in drift(earlier, self._columns, self._noise).items()}
 
     def _table(self, j: int) -> FieldTable:
         return field_table(self._columns.fields[j], self._bads[j], self._shown_rows(j), self._limits)

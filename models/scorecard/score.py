@@ -61,7 +61,13 @@ class NodeModel:
         """Canonical bytes for the node's own store."""
         body = {
             "fields": [
-                {"bins": f.bins.definition().decode(), "theme": f.theme, "disclosable": f.disclosable} for f in self.fields
+                {
+                    "bins": f.bins.definition().decode(),
+                    "theme": f.theme,
+                    "disclosable": f.disclosable,
+                    "categories": f.categories,
+                }
+                for f in self.fields
             ],
             "levels": self.levels,
             "weights": self.weights,
@@ -75,14 +81,20 @@ class NodeModel:
         """The model that `to_bytes` wrote."""
         body = json.loads(data)
         fields = tuple(
-            NodeField(bins_from_definition(f["bins"].encode()), f["theme"], f["disclosable"]) for f in body["fields"]
+            NodeField(
+                bins_from_definition(f["bins"].encode()),
+                f["theme"],
+                f["disclosable"],
+                categories=tuple(f.get("categories", ())),
+            )
+            for f in body["fields"]
         )
         levels = tuple(tuple(level) for level in body["levels"])
         return cls(fields, levels, tuple(body["weights"]), Bands(tuple(body["edges"]), tuple(body["means"])))
 
     def codes(self, columns: Mapping[str, Sequence[object] | NDArray[np.generic]]) -> Codes:
         """Bin codes uint8[J, M] of columns by field name, each [M]."""
-        return np.stack([field.bins.apply(columns[field.name]) for field in self.fields])
+        return np.stack([field.codes(columns[field.name]) for field in self.fields])
 
     def parts(self, codes: Codes) -> Floats:
         """What each field adds to u: float64[J, M]."""

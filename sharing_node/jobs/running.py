@@ -35,6 +35,7 @@ from models.scorecard.binning import bins_from_definition
 from models.scorecard.learner import NodeColumns, NodeField
 from models.scorecard.limits import Limits
 from models.scorecard.node import NodeSecrets, NodeTraining
+from models.scorecard.options import Trend
 from models.scorecard.rounds import Plan
 from models.scorecard.snapshot import OtherVersion
 from models.training import JobPlan
@@ -106,6 +107,24 @@ class _Field(wire.Message):
     bins: bytes
     theme: str
     disclosable: bool
+    trend: Trend
+    categories: tuple[str, ...]
+    dates: bool
+
+    @classmethod
+    def of(cls, entry: NodeField) -> _Field:
+        return cls(
+            bins=entry.bins.definition(),
+            theme=entry.theme,
+            disclosable=entry.disclosable,
+            trend=entry.trend,
+            categories=entry.categories,
+            dates=entry.dates,
+        )
+
+    def field(self) -> NodeField:
+        bins = bins_from_definition(self.bins)
+        return NodeField(bins, self.theme, self.disclosable, self.trend, self.categories, self.dates)
 
 
 class _Opened(wire.Message):
@@ -152,7 +171,7 @@ class Store:
         opened, columns = running.opened, running.opened.columns
         sealer = Sealer(self._node.keys, opened.job)
         fixed = _Opened(
-            fields=tuple(_Field(bins=f.bins.definition(), theme=f.theme, disclosable=f.disclosable) for f in columns.fields),
+            fields=tuple(_Field.of(entry) for entry in columns.fields),
             rows=columns.rows,
             bank_columns=opened.bank_columns,
             limits=opened.limits,
@@ -230,7 +249,7 @@ class Store:
             plain = sealer.open(f"column/{j}", column)
             codes[j] = wire.unpack(plain[: fixed.rows], "u1", (fixed.rows,), "codes")
             raw[j] = wire.unpack(plain[fixed.rows :], "<f8", (fixed.rows,), "raw")
-        fields = tuple(NodeField(bins_from_definition(f.bins), f.theme, disclosable=f.disclosable) for f in fixed.fields)
+        fields = tuple(entry.field() for entry in fixed.fields)
         opened = Opened(
             stored.job,
             state.project(connection, stored.project),

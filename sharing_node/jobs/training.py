@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-import numpy as np
 from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
@@ -17,9 +16,9 @@ from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
 from models.scorecard import limits as rules
-from models.scorecard.binning import bin_columns
-from models.scorecard.learner import NodeColumns, NodeField
+from models.scorecard.learner import Learner
 from models.scorecard.rounds import Plan
+from models.scorecard.stability import CohortCounts, same_rows
 from models.training import (
     FieldFigure,
     FieldPlan,
@@ -37,10 +36,12 @@ from models.training import (
     session_of,
 )
 from models.wire import Signed, pack, unpack
+from sharing_node.jobs.columns import node_columns, wanted_fields
 from sharing_node.jobs.running import Opened, Round, Running, Store
 from sharing_node.node import Node
 from sharing_node.office import OFFICE
 from sharing_node.records import repository as records
+from sharing_node.state import counts
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort
 
@@ -85,20 +86,13 @@ class Trainings:
             node.check_still_willing(cohort.subjects, project, call.institution)
             asked = _asked(connection, cohort)
             used = state.trainings_used(connection, project.id)
-            fields = node.catalogue.select(project.fields)
+            fields = wanted_fields(node, project, body.node_fields)
             raw = records.numeric_columns(connection, fields, cohort.subjects, node.marks(), node.today())
         limits = replace(node.limits, levels=min(body.max_bins, node.limits.levels))
         with refusals():
             limits.check_cohort(len(cohort.subjects))
             limits.check_trainings(used)
-            bins, notes = bin_columns({f.name: raw[:, j] for j, f in enumerate(fields)}, limits, asked)
-        columns = NodeColumns(
-            tuple(
-                NodeField(b, f.theme, disclosable=f.mode != "J" and f.grade != "L4") for b, f in zip(bins, fields, strict=True)
-            ),
-            np.stack([b.apply(raw[:, j]) for j, b in enumerate(bins)]),
-            raw.T.copy(),
-        )
+            columns, notes = node_columns(fields, raw, limits, asked, body.binning)
         plan = Plan(columns.rows, columns.bins, body.bank_columns)
         with refusals():
             for round_ in (1, 2):
@@ -115,6 +109,7 @@ class Trainings:
             bands=limits.band_count(plan.node_fields),
             label_aggregates=plan.label_aggregates,
             notes=tuple(notes),
+            binning=body.binning,
         )
         signed = node.sign(message)
         running = self._store.begin(
@@ -221,20 +216,27 @@ class Trainings:
             raise Conflict(error.reason) from None
         except rules.InputRefused as error:
             raise self._unusable(job, error) from None
-        figures = running.training.figures()
+        figures, learned = running.training.figures(), running.training.learned()
+        with call.engine.connect() as connection:
+            compared, psi = _drift(learned, counts.earlier(connection, running.opened.project.id, job))
         answer = Figures(
             job=job,
             usable=True,
             rows=figures.rows,
-            fields=tuple(FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif) for f in figures.fields),
+            fields=tuple(
+                FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, table=f.table, psi=psi.get(f.name))
+                for f in figures.fields
+            ),
             columns=tuple(f.name for f in running.opened.columns.fields),
             correlation=pack(figures.correlation),
+            compared_with=compared,
         )
 
         step = self._store.step(running, call.now)
 
         def record(connection: Connection) -> None:
             state.set_job_state(connection, job, "open", "proven")
+            counts.add(connection, job, learned.counted())
             step(connection)
 
         facts = {"job": job, "verdict": body.digest()}
@@ -274,6 +276,15 @@ def _expect_open(running: Running, number: int) -> Round:
     if running.round is None or number != len(running.transcripts) + 1:
         raise Conflict(f"round {number} is not open")
     return running.round
+
+
+def _drift(learned: Learner, earlier: Iterable[tuple[str, CohortCounts]]) -> tuple[str, dict[str, float]]:
+    """The last earlier training that had other rows, and the stability of each field against it."""
+    for job, cohort in earlier:
+        found = learned.drift(cohort)
+        if not same_rows(found):
+            return job, found
+    return "", {}
 
 
 def _asked(connection: Connection, cohort: StoredCohort) -> int:

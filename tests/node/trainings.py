@@ -27,7 +27,7 @@ from audit.verifier.note import NoteSigner
 from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
-from models.catalogue import Field
+from models.catalogue import Catalogue, Field
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role
 from models.problems import Problem
@@ -137,14 +137,14 @@ class Worker:
         )
         listed = SimpleNamespace(collection=county.subjects, objections=(), repairs=())
         node = OneNode(
-            settings=cast(Any, SimpleNamespace(office_public_key=OFFICE_KEY.public_key)),
+            settings=cast(Any, SimpleNamespace(office_public_key=OFFICE_KEY.public_key, identity="opaque")),
             engine=self.engine,
             keys=keys,
             signing_key=keys.signing_key("statements"),
             office=cast(Any, office),
             catalogue=cast(
                 Any,
-                SimpleNamespace(select=lambda ns: [SimpleNamespace(name=n, theme="", mode="O", grade="L1") for n in ns]),
+                Catalogue(tuple(Field(name=n, category="c", label_zh=n, mode="O", grade="L1") for n in county.made.node)),
             ),
             limits=Limits(),
             log=Log(self.engine, LOG_TABLES, NoteSigner.from_seed("log.example/node", b"l" * 32)),
