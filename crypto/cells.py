@@ -37,7 +37,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from crypto.errors import InvalidCiphertext, ParameterError
 
@@ -46,6 +46,7 @@ TAG_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
 _SALT: Final = b"Xinqiao-Cell-v1-Salt"
+_EXTRACT: Final = HMAC(_SALT, SHA512())
 _INFO: Final = b"Xinqiao-Cell-v1-Tag-Key"
 _NONCE: Final = bytes(12)
 _GCM_TAG_BYTES: Final = 16
@@ -59,8 +60,10 @@ def derive(y: bytes, context: bytes) -> tuple[bytes, bytes]:
     """
     if len(y) != OUTPUT_BYTES:
         raise ParameterError(f"a VOPRF output has {OUTPUT_BYTES} bytes, got {len(y)}")
+    extract = _EXTRACT.copy()  # HKDF-Extract, of which the salt's part is done
+    extract.update(y)
     # 64 bytes are one block of HKDF-Expand: tag and key are halves of a single HMAC output.
-    okm = HKDF(SHA512(), TAG_BYTES + KEY_BYTES, _SALT, _INFO + len(context).to_bytes(4) + context).derive(y)
+    okm = hmac.digest(extract.finalize(), _INFO + len(context).to_bytes(4) + context + b"\1", "sha512")
     return okm[:TAG_BYTES], okm[TAG_BYTES:]
 
 
