@@ -14,7 +14,7 @@ from audit.database import open_engine
 from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
 from audit.log.http import log_router, witness_router
 from audit.service.gate import Gate
-from audit.service.serving import begin_worker, poll_seconds
+from audit.service.serving import begin_worker, pace
 from audit.service.tables import add_gate_tables
 from audit.verifier.note import CosignatureSigner, NoteSigner, VerifierKey
 from audit.witness import Witness
@@ -98,7 +98,7 @@ def create_app(settings: NodeSettings) -> FastAPI:
             log,
             cosigners=[Cosigner(witness, office.cosign)],
             high_water=HighWaterFile(settings.data_dir / "log.high-water"),
-            poll_seconds=poll_seconds(settings),
+            **pace(settings),
         )
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         with sequencer, gate.purge(settings.answer_days, lambda: sequencer.sequences):

@@ -19,13 +19,14 @@ nothing personal may.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection, Engine
 
 from audit.combining import Combiner
 from audit.database import check_durable, writing
-from audit.log.store import LogStore, StoredCheckpoint
+from audit.log.store import LogStore, Placed, StoredCheckpoint
 from audit.log.tables import LogTables
 from audit.log.waiting import Waiters
 from audit.verifier.errors import LogUnavailable, ProofError
@@ -96,6 +97,10 @@ class Log:
 
     def wait(self, queue_id: int, timeout: float) -> int:
         """The index of a queued entry once it is durable; LogUnavailable after `timeout` seconds: release nothing."""
+        return self.place(queue_id, timeout).index
+
+    def place(self, queue_id: int, timeout: float) -> Placed:
+        """`wait`, and all that a promise says of the entry."""
         return self.waiters.wait(queue_id, timeout)
 
     def append(self, entry: bytes, timeout: float) -> int:
@@ -176,33 +181,34 @@ class Log:
         with self.engine.connect() as connection:
             return prove_consistency(old, new, self._nodes(connection, new))
 
-    def receipt(self, index: int) -> str:
-        """A tlog-proof of entry `index`: under the last cosigned checkpoint, or the last signed one if none holds it."""
+    def receipt(self, index: int, patience: float = 0.0) -> str:
+        """A tlog-proof of entry `index`: under the last cosigned checkpoint, or the last signed one if none holds it.
+
+        Asks the witnesses, and waits for them up to `patience` seconds, where the entry is signed and not cosigned yet.
+        """
         with self.engine.connect() as connection:
             size = self.cosigned_size(connection, index)
-            checkpoint = self._latest(connection) if size is None else self.store.checkpoint(connection, size)
-            note = self._with_cosignatures(connection, checkpoint)
-            assert checkpoint is not None
-            proof = prove_inclusion(index, checkpoint.size, self._nodes(connection, checkpoint.size))
-        return str(Receipt(index, tuple(proof), note))
+            if size is not None or not patience or not self.witnesses:
+                return self._receipt(connection, index, size)
+            if index >= self._latest(connection).size:
+                raise ProofError(f"entry {index} is not in the log")
+        with suppress(LogUnavailable):
+            self.wait_cosigned(index, patience)
+        return self.receipt(index)
 
     def promise(self, index: int, entry: bytes) -> bytes:
         """The signed promise that `entry` stands at `index`; ProofError if it does not."""
-        [(_, leaf, promise)] = self.promises([index])
-        if leaf != leaf_hash(entry):
-            raise ProofError(f"another entry stands at index {index}: the log does not promise what it does not hold")
-        return promise
-
-    def promises(self, indices: Iterable[int]) -> list[tuple[int, bytes, bytes]]:
-        """(index, leaf hash, signed promise) of durable entries; ProofError where there is none."""
-        wanted = list(indices)
         with self.engine.connect() as connection:
-            stored = self.store.leaves_at(connection, wanted)
-        for index in wanted:
-            if index not in stored:
-                raise ProofError(f"entry {index} is not in the log")
-        found = [Promise(self.origin, index, *stored[index]) for index in wanted]
-        return [(promise.index, promise.leaf, sign_promise(promise, self.signer)) for promise in found]
+            placed = self.store.placed_at(connection, index)
+        if placed is None:
+            raise ProofError(f"entry {index} is not in the log")
+        if placed.leaf != leaf_hash(entry):
+            raise ProofError(f"another entry stands at index {index}: the log does not promise what it does not hold")
+        return self.promise_of(placed)
+
+    def promise_of(self, placed: Placed) -> bytes:
+        """The signed promise of an entry whose place `place` gave."""
+        return sign_promise(Promise(self.origin, placed.index, placed.leaf, placed.time), self.signer)
 
     # ------------------------------------------------------------------ files (tlog-tiles)
 
@@ -244,9 +250,16 @@ class Log:
         with writing(self.engine) as connection:
             return self.store.enqueue_all(connection, entries)
 
-    def _look_up(self, queue_id: int) -> int | None:
+    def _look_up(self, queue_id: int) -> Placed | None:
         with self.engine.connect() as connection:
-            return self.store.index_of(connection, queue_id)
+            return self.store.placed(connection, queue_id)
+
+    def _receipt(self, connection: Connection, index: int, size: int | None) -> str:
+        checkpoint = self._latest(connection) if size is None else self.store.checkpoint(connection, size)
+        note = self._with_cosignatures(connection, checkpoint)
+        assert checkpoint is not None
+        proof = prove_inclusion(index, checkpoint.size, self._nodes(connection, checkpoint.size))
+        return str(Receipt(index, tuple(proof), note))
 
     def _latest(self, connection: Connection) -> StoredCheckpoint:
         latest = self.store.latest(connection)

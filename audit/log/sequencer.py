@@ -15,8 +15,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from sqlalchemy import Connection
@@ -26,7 +26,7 @@ from audit.database import writing
 from audit.log.cosign import Cosigner, Cosigning
 from audit.log.high_water import HighWater
 from audit.log.log import Log
-from audit.log.store import NewEntry, StoredCheckpoint
+from audit.log.store import NewEntry, Placed, StoredCheckpoint
 from audit.verifier.checkpoint import Checkpoint, sign_checkpoint
 from audit.verifier.errors import DamagedLog, LogError, LogRefusal
 from audit.verifier.log_check import check_log
@@ -37,10 +37,12 @@ logger = logging.getLogger(__name__)
 
 MAX_BATCH = 1024
 LEASE_SECONDS = 10.0
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 BUSY_SECONDS = 2.0
 """For so long after an entry the next ones are looked for at the pace that the caller chose, if it is a faster one."""
 RETRY_SECONDS = 1.0
+COSIGN_SECONDS = 0.25
+"""Batches of this long are cosigned together, unless somebody of this process waits for it: then at once."""
 
 
 class LeaseLost(Exception):
@@ -49,19 +51,19 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class _State:
-    """The tree as it was last signed, and the (queue id, index) pairs of its batch."""
+    """The tree as it was last signed, and where its batch stands, by queue id."""
 
     tree: CompactRange
     checkpoint: StoredCheckpoint
-    indices: Sequence[tuple[int, int]] = ()
+    batch: Mapping[int, Placed] = field(default_factory=dict)
 
 
 class Sequencer:
     """Sequences one log while it holds the lease; several may stand by.
 
-    `cosigners`: witnesses to be asked after each durable batch. `high_water`: kept apart from the database.
+    `cosigners`: witnesses to be asked about durable batches. `high_water`: kept apart from the database.
     `lease_seconds`: how long a crashed sequencer blocks the next. `poll_seconds`: how soon an entry of another process
-    is seen; one of this process is seen at once.
+    is seen, `cosign_seconds`: how soon one is cosigned that another process waits for; those of this process are at once.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Sequencer:
         high_water: HighWater | None = None,
         lease_seconds: float = LEASE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
+        cosign_seconds: float = COSIGN_SECONDS,
     ) -> None:
         self.log = log
         self._holder = secrets.token_hex(16)
         self._high_water = high_water
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
+        self._cosign_seconds = cosign_seconds
         self._lease_until = 0.0
         self._busy_until = 0.0
         self._state: _State | None = None
@@ -86,6 +90,7 @@ class Sequencer:
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._signed = threading.Event()
+        self._awaited = threading.Event()
         self._ready = threading.Event()
         self._threads: list[threading.Thread] = []
         self.refusal: LogError | None = None
@@ -106,6 +111,7 @@ class Sequencer:
         self._stopping.set()
         self._work.set()
         self._signed.set()
+        self._awaited.set()
         for thread in self._threads:
             thread.join()
         if self._cosigning is not None:
@@ -163,21 +169,22 @@ class Sequencer:
         if self._state is None:
             self._take_lease()
             self._state = self._recover()
-            self.log.waiters.attach(self._work.set)
+            self.log.waiters.attach(self._work.set, self._awaited.set)
             self._ready.set()
             self._signed.set()
         if self._attempt is None and not self._has_queued():
             self._renew_when_due()
-            return self._poll_seconds if time.monotonic() < self._busy_until else max(self._poll_seconds, POLL_SECONDS)
-        self._sequence(self._state)
-        return 0.0
+        elif self._sequence(self._state) == MAX_BATCH:
+            return 0.0
+        # Entries of this process that came meanwhile have called for the next step.
+        return self._poll_seconds if time.monotonic() < self._busy_until else max(self._poll_seconds, POLL_SECONDS)
 
     def _has_queued(self) -> bool:
         with self.log.engine.connect() as connection:
             return self.log.store.has_queued(connection)
 
-    def _sequence(self, state: _State) -> None:
-        """One batch: all that is queued, in one transaction."""
+    def _sequence(self, state: _State) -> int:
+        """One batch: all that is queued, in one transaction; how many entries it has."""
         try:
             with writing(self.log.engine) as connection:
                 self._hold_lease(connection)
@@ -188,6 +195,7 @@ class Sequencer:
         if attempt.checkpoint.size > state.checkpoint.size:
             self._settle(attempt)
         self._attempt = None
+        return attempt.checkpoint.size - state.checkpoint.size
 
     def _compare(self, connection: Connection, state: _State) -> _State:
         """The state that is stored: the one in memory, or the batch whose commit got lost on the way back to us."""
@@ -215,7 +223,7 @@ class Sequencer:
         now = self.log.time_after(state.checkpoint)
         checkpoint = self._sign(tree, now)
         self.log.store.append(connection, entries, nodes, checkpoint)
-        return _State(tree, checkpoint, [(entry.queue_id, entry.index) for entry in entries])
+        return _State(tree, checkpoint, {entry.queue_id: Placed(entry.index, entry.leaf, now) for entry in entries})
 
     def _settle(self, state: _State) -> None:
         """A batch is durable: remember it, then let those who wait for it go on."""
@@ -223,7 +231,7 @@ class Sequencer:
             self._high_water.write(state.checkpoint.note)
         self._state = state
         self._busy_until = time.monotonic() + BUSY_SECONDS
-        self.log.waiters.sequenced(state.indices)
+        self.log.waiters.sequenced(state.batch)
         self._signed.set()
 
     def _sign(self, tree: CompactRange, now: int) -> StoredCheckpoint:
@@ -303,7 +311,7 @@ class Sequencer:
     def _stand_by(self) -> None:
         self._state = self._attempt = None
         self._ready.clear()
-        self.log.waiters.attach(None)
+        self.log.waiters.detach()
         if self.refusal is not None:
             self._ready.set()
 
@@ -320,6 +328,8 @@ class Sequencer:
         assert self._cosigning is not None
         while not self._stopping.is_set():
             self._signed.wait()
+            self._awaited.wait(self._cosign_seconds)
+            self._awaited.clear()
             self._signed.clear()
             try:
                 while self._state is not None and not self._stopping.is_set() and not self._cosigning.round():

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Table, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.log.tables import LogTables
 
 LEASE_ID = 1
-INDICES_A_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,15 @@ class StoredCheckpoint:
 
     size: int
     note: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a queued entry stands: its index, its hash, and the POSIX second of the first checkpoint that holds it."""
+
+    index: int
+    leaf: bytes
     time: int
 
 
@@ -40,6 +48,7 @@ class LogStore:
     def __init__(self, tables: LogTables) -> None:
         self.tables = tables
         queue, entries, checkpoints, lease = tables.queue, tables.entries, tables.checkpoints, tables.lease
+        nodes, cosignatures = tables.nodes, tables.cosignatures
         # What every entry or batch runs is built once.
         self._enqueue = insert(queue)
         self._enqueue_all = insert(queue).returning(queue.c.id, sort_by_parameter_order=True)
@@ -47,7 +56,6 @@ class LogStore:
         oldest = select(queue.c.id).order_by(queue.c.id).limit(bindparam("limit"))
         # One statement deletes exactly what it returns: a smaller id may be committed while we read (PostgreSQL).
         self._take_queued = delete(queue).where(queue.c.id.in_(oldest)).returning(queue.c.id, queue.c.entry)
-        self._index_of = select(entries.c.index).where(entries.c.queue_id == bindparam("queue_id"))
         since = (
             select(checkpoints.c.time)
             .where(checkpoints.c.size > entries.c.index)
@@ -56,14 +64,32 @@ class LogStore:
             .correlate(entries)
             .scalar_subquery()
         )
-        self._leaves_at = select(entries.c.index, entries.c.leaf, since.label("time")).where(
-            entries.c.index.in_(bindparam("indices", expanding=True))
-        )
+        placed = select(entries.c.index, entries.c.leaf, since.label("time"))
+        self._placed = placed.where(entries.c.queue_id == bindparam("queue_id"))
+        self._placed_at = placed.where(entries.c.index == bindparam("at"))
+        self._entries_from = _range(entries, entries.c.entry)
+        self._leaves_from = _range(entries, entries.c.leaf)
+        self._nodes_from = _range(nodes, nodes.c.hash).where(nodes.c.level == bindparam("level"))
         self._store_openings = {name: _insert_or_ignore(name, tables.openings) for name in ("sqlite", "postgresql")}
         self._append_entries = insert(entries)
+        self._append_nodes = insert(nodes)
         self._append_checkpoint = insert(checkpoints)
         self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
         self._latest = self._checkpoints.order_by(checkpoints.c.size.desc()).limit(1)
+        self._checkpoint_at = self._checkpoints.where(checkpoints.c.size == bindparam("at"))
+        self._cosign = {name: _insert_or_ignore(name, cosignatures) for name in ("sqlite", "postgresql")}
+        self._cosignatures = (
+            select(cosignatures.c.line).where(cosignatures.c.size == bindparam("at")).order_by(cosignatures.c.witness)
+        )
+        is_required = cosignatures.c.witness.in_(bindparam("required", expanding=True))
+        self._cosigned_size = (
+            select(cosignatures.c.size)
+            .where(cosignatures.c.size > bindparam("above"), cosignatures.c.witness.in_(bindparam("known", expanding=True)))
+            .group_by(cosignatures.c.size)
+            .having(func.count() >= bindparam("quorum"), func.sum(case((is_required, 1), else_=0)) >= bindparam("all_required"))
+            .order_by(cosignatures.c.size.desc())
+            .limit(1)
+        )
         self._lease_holder = select(lease.c.holder).where(lease.c.id == LEASE_ID).with_for_update()
         self._renew_lease = (
             update(lease)
@@ -93,9 +119,9 @@ class LogStore:
         taken = connection.execute(self._take_queued, {"limit": limit})
         return sorted((int(row.id), bytes(row.entry)) for row in taken)
 
-    def index_of(self, connection: Connection, queue_id: int) -> int | None:
-        """The index that a queued entry got, or None."""
-        return connection.execute(self._index_of, {"queue_id": queue_id}).scalar()
+    def placed(self, connection: Connection, queue_id: int) -> Placed | None:
+        """Where a queued entry stands, or None."""
+        return _placed(connection.execute(self._placed, {"queue_id": queue_id}).first())
 
     # ------------------------------------------------------------------ the tree
 
@@ -111,7 +137,7 @@ class LogStore:
             connection.execute(self._append_entries, [vars(entry) for entry in entries])
         if nodes:
             rows = [{"level": level, "index": index, "hash": value} for level, index, value in nodes]
-            connection.execute(insert(self.tables.nodes), rows)
+            connection.execute(self._append_nodes, rows)
         connection.execute(self._append_checkpoint, vars(checkpoint))
 
     def count(self, connection: Connection) -> int:
@@ -120,29 +146,18 @@ class LogStore:
 
     def hashes(self, connection: Connection, level: int, start: int, width: int) -> list[bytes]:
         """`width` hashes of a tile level from `start` on, fewer where the log is shorter."""
+        range_ = {"start": start, "end": start + width}
         if level == 0:
-            table, value = self.tables.entries, self.tables.entries.c.leaf
-        else:
-            table, value = self.tables.nodes, self.tables.nodes.c.hash
-        index = table.c.index
-        query = select(index, value).where(index >= start, index < start + width).order_by(index)
-        if level:
-            query = query.where(table.c.level == level)
-        return _contiguous(connection.execute(query), start)
+            return _contiguous(connection.execute(self._leaves_from, range_), start)
+        return _contiguous(connection.execute(self._nodes_from, range_ | {"level": level}), start)
 
-    def leaves_at(self, connection: Connection, indices: Sequence[int]) -> dict[int, tuple[bytes, int]]:
-        """Of each entry that is stored: its hash, and the POSIX second of the first checkpoint that holds it."""
-        found: dict[int, tuple[bytes, int]] = {}
-        for start in range(0, len(indices), INDICES_A_QUERY):
-            rows = connection.execute(self._leaves_at, {"indices": list(indices[start : start + INDICES_A_QUERY])})
-            found |= {int(index): (bytes(leaf), int(since)) for index, leaf, since in rows}
-        return found
+    def placed_at(self, connection: Connection, index: int) -> Placed | None:
+        """What stands at an index, or None beyond the log."""
+        return _placed(connection.execute(self._placed_at, {"at": index}).first())
 
     def entries(self, connection: Connection, start: int, width: int) -> list[bytes]:
         """`width` entries from `start` on, fewer where the log is shorter."""
-        index = self.tables.entries.c.index
-        query = select(index, self.tables.entries.c.entry).where(index >= start, index < start + width)
-        return _contiguous(connection.execute(query.order_by(index)), start)
+        return _contiguous(connection.execute(self._entries_from, {"start": start, "end": start + width}), start)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -152,36 +167,23 @@ class LogStore:
 
     def checkpoint(self, connection: Connection, size: int) -> StoredCheckpoint | None:
         """The checkpoint signed at a size."""
-        query = self._checkpoints.where(self.tables.checkpoints.c.size == size)
-        return _checkpoint(connection.execute(query).first())
+        return _checkpoint(connection.execute(self._checkpoint_at, {"at": size}).first())
 
     def add_cosignature(self, connection: Connection, size: int, witness: str, line: str) -> None:
         """Keep a witness's verified line; one that is there already stays."""
         row = {"size": size, "witness": witness, "line": line}
-        connection.execute(_insert_or_ignore(connection.dialect.name, self.tables.cosignatures), row)
+        connection.execute(self._cosign[connection.dialect.name], row)
 
     def cosignatures(self, connection: Connection, size: int) -> list[str]:
         """The witnesses' lines under a checkpoint."""
-        table = self.tables.cosignatures
-        query = select(table.c.line).where(table.c.size == size).order_by(table.c.witness)
-        return list(connection.execute(query).scalars())
+        return list(connection.execute(self._cosignatures, {"at": size}).scalars())
 
     def cosigned_size(
         self, connection: Connection, above: int, witnesses: Sequence[str], quorum: int, required: Sequence[str]
     ) -> int | None:
         """The largest size above `above` that `quorum` of `witnesses`, and all of `required`, have cosigned."""
-        table = self.tables.cosignatures
-        query = (
-            select(table.c.size)
-            .where(table.c.size > above, table.c.witness.in_(witnesses))
-            .group_by(table.c.size)
-            .having(func.count() >= quorum)
-            .order_by(table.c.size.desc())
-            .limit(1)
-        )
-        if required:
-            query = query.having(func.sum(case((table.c.witness.in_(required), 1), else_=0)) == len(required))
-        return connection.execute(query).scalar()
+        policy = {"known": list(witnesses), "quorum": quorum, "required": list(required), "all_required": len(required)}
+        return connection.execute(self._cosigned_size, {"above": above, **policy}).scalar()
 
     # ------------------------------------------------------------------ the lease
 
@@ -230,6 +232,16 @@ def _insert_or_ignore(dialect: str, table: Any) -> Any:
     if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _range(table: Table, value: Column[Any]) -> Any:
+    """(index, value) from index `start` to before `end`, in order."""
+    index = table.c.index
+    return select(index, value).where(index >= bindparam("start"), index < bindparam("end")).order_by(index)
+
+
+def _placed(row: Any) -> Placed | None:
+    return None if row is None else Placed(int(row.index), bytes(row.leaf), int(row.time))
 
 
 def _checkpoint(row: Any) -> StoredCheckpoint | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from audit.log.store import Placed
 from audit.verifier.errors import LogUnavailable
 
 T = TypeVar("T")
 
 REMEMBERED = 4096
-"""Indices remembered for waits that have not begun; older ones are looked up."""
+"""Places remembered for waits that have not begun; older ones are looked up."""
 
 LOOK_FIRST = 0.002
 LOOK_LAST = 0.05
@@ -24,12 +25,12 @@ class _Slot:
     """One thread that waits for one entry: a lock that is held until there is a result."""
 
     def __init__(self) -> None:
-        self.index: int | None = None
+        self.placed: Placed | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def open(self, index: int | None) -> None:
-        self.index = index
+    def open(self, placed: Placed | None) -> None:
+        self.placed = placed
         self._gate.release()
 
     def wait(self, seconds: float) -> bool:
@@ -37,25 +38,31 @@ class _Slot:
 
 
 class Waiters:
-    """The threads of this process that wait for the log. `look_up(queue_id)` asks the database for an index."""
+    """The threads of this process that wait for the log. `look_up(queue_id)` asks the database for a place."""
 
-    def __init__(self, look_up: Callable[[int], int | None]) -> None:
+    def __init__(self, look_up: Callable[[int], Placed | None]) -> None:
         self._look_up = look_up
         self._lock = threading.Lock()
         self._slots: dict[int, list[_Slot]] = {}
-        self._recent: dict[int, int] = {}
-        self._before: dict[int, int] = {}
+        self._recent: dict[int, Placed] = {}
+        self._before: dict[int, Placed] = {}
         self._last_queue_id = 0
         self._cosigned = threading.Condition(self._lock)
         self._wake: Callable[[], None] | None = None
+        self._ask_witnesses: Callable[[], None] | None = None
         self._refusal: str | None = None
 
     # ------------------------------------------------------------------ the sequencer's side
 
-    def attach(self, wake: Callable[[], None] | None) -> None:
-        """A sequencer of this process begins (or, with None, ceases) to sequence; `wake` tells it of new entries."""
+    def attach(self, wake: Callable[[], None], ask_witnesses: Callable[[], None]) -> None:
+        """A sequencer of this process begins to sequence; the two tell it of new entries, and of waits for a cosignature."""
         with self._lock:
-            self._wake = wake
+            self._wake, self._ask_witnesses = wake, ask_witnesses
+
+    def detach(self) -> None:
+        """It has ceased to."""
+        with self._lock:
+            self._wake = self._ask_witnesses = None
 
     def refuse(self, reason: str | None) -> None:
         """From now on every wait fails with `reason`; None lifts it."""
@@ -67,19 +74,19 @@ class Waiters:
         for slot in slots:
             slot.open(None)
 
-    def sequenced(self, indices: Sequence[tuple[int, int]]) -> None:
-        """(queue id, index) pairs have become durable."""
-        opened: list[tuple[_Slot, int]] = []
+    def sequenced(self, batch: Mapping[int, Placed]) -> None:
+        """Entries, by queue id in their order, have become durable."""
+        opened: list[tuple[_Slot, Placed]] = []
         with self._lock:
-            for queue_id, index in indices:
-                opened += [(slot, index) for slot in self._slots.pop(queue_id, [])]
+            for queue_id, placed in batch.items():
+                opened += [(slot, placed) for slot in self._slots.pop(queue_id, [])]
             # The wait for some of these is only about to begin.
             if len(self._recent) > REMEMBERED:
                 self._before, self._recent = self._recent, {}
-            self._recent.update(indices)
-            self._last_queue_id = max(self._last_queue_id, indices[-1][0])
-        for slot, index in opened:
-            slot.open(index)
+            self._recent.update(batch)
+            self._last_queue_id = max(self._last_queue_id, *batch)
+        for slot, placed in opened:
+            slot.open(placed)
 
     def cosigned(self) -> None:
         """A cosignature has been stored."""
@@ -88,8 +95,8 @@ class Waiters:
 
     # ------------------------------------------------------------------ the callers' side
 
-    def wait(self, queue_id: int, timeout: float) -> int:
-        """The index of a queued entry; LogUnavailable after `timeout` seconds or when the signer refuses."""
+    def wait(self, queue_id: int, timeout: float) -> Placed:
+        """Where a queued entry stands; LogUnavailable after `timeout` seconds or when the signer refuses."""
         deadline = time.monotonic() + timeout
         slot = _Slot()
         with self._lock:
@@ -106,19 +113,19 @@ class Waiters:
                 wake()
             pause = 0.0 if look_at_once else LOOK_WHEN_LOCAL
             while not slot.wait(min(pause, deadline - time.monotonic())):
-                index = self._look_up(queue_id)
-                if index is not None:
-                    return index
+                placed = self._look_up(queue_id)
+                if placed is not None:
+                    return placed
                 if time.monotonic() >= deadline:
                     raise LogUnavailable(_too_late("the log did not take the entry", timeout))
                 pause = LOOK_WHEN_LOCAL if self._wake else min(max(2 * pause, LOOK_FIRST), LOOK_LAST)
         finally:
             self._forget(queue_id, slot)
-        if slot.index is None:
+        if slot.placed is None:
             with self._lock:
                 self._check()
             raise LogUnavailable("the log stopped while the entry waited; nothing was released, try again")
-        return slot.index
+        return slot.placed
 
     def wait_cosigned(self, look: Callable[[], T | None], timeout: float) -> T:
         """What `look` finds once it finds something; LogUnavailable after `timeout` seconds."""
@@ -132,6 +139,8 @@ class Waiters:
                 raise LogUnavailable(_too_late("the witnesses did not cosign the entry", timeout))
             with self._lock:
                 self._check()
+                if self._ask_witnesses is not None:
+                    self._ask_witnesses()
                 self._cosigned.wait(min(remaining, LOOK_LAST))
 
     def _check(self) -> None:

@@ -114,11 +114,11 @@ class Ledger:
 
     def release(self, stored: Stored) -> Logged:
         """The reply, once every leaf is durable (and cosigned, where it must be); raises LogUnavailable otherwise."""
-        indices = [self._log.wait(queue_id, LEAF_TIMEOUT) for queue_id in stored.queued]
+        leaves = [self._log.place(queue_id, LEAF_TIMEOUT) for queue_id in stored.queued]
         if stored.cosigned:
-            self._log.wait_cosigned(max(indices), COSIGN_TIMEOUT)
-        refs = tuple(LeafRef(index=i, leaf_hash=h, promise=p) for i, h, p in self._log.promises(indices))
-        return Logged(answer=stored.answer, leaves=refs)
+            self._log.wait_cosigned(max(leaf.index for leaf in leaves), COSIGN_TIMEOUT)
+        refs = (LeafRef(index=leaf.index, leaf_hash=leaf.leaf, promise=self._log.promise_of(leaf)) for leaf in leaves)
+        return Logged(answer=stored.answer, leaves=tuple(refs))
 
     def refusal(self, leaf: Leaf, attach: Callable[[Connection, int], None] | None = None) -> None:
         """Log a refusal, with what it leaves behind. Nothing is released with one, so a log that is down only alarms."""

@@ -24,7 +24,8 @@ GRACE_SECONDS = 12
 """For requests in work when the service is told to stop; a leaf that is waited for takes at most ten."""
 SILENT_SECONDS = 30
 """A worker that does not answer its parent for so long is replaced."""
-SLOWER_POLL_SECONDS, FASTER_POLL_SECONDS = 0.02, 0.004
+ALONE = {"poll_seconds": 0.05, "cosign_seconds": 0.25}
+SHARED = {"poll_seconds": 0.004, "cosign_seconds": 0.05}
 
 
 def serve(factory: str, settings: ServiceSettings) -> None:
@@ -59,6 +60,6 @@ def begin_worker() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def poll_seconds(settings: ServiceSettings) -> float:
-    """How soon the sequencer looks for entries of other processes: often where there are any."""
-    return SLOWER_POLL_SECONDS if settings.workers == 1 else FASTER_POLL_SECONDS
+def pace(settings: ServiceSettings) -> dict[str, float]:
+    """How soon the sequencer sees what other processes wait for: soon where there are any besides builder and commands."""
+    return ALONE if settings.workers == 1 else SHARED

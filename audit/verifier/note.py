@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -32,6 +33,7 @@ MAX_SIGNATURES = 100
 MAX_TIMESTAMP = 2**63 - 1
 SIGNATURE_BYTES = 64
 DASH = "\u2014 "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ def check_text(text: str) -> None:
     """Refuse what cannot be a note's text: not ending in a newline, or with control characters."""
     if not text.endswith("\n"):
         raise FormatError("a note's text ends in a newline")
-    if any(character < " " and character != "\n" for character in text):
+    if _CONTROL.search(text):
         raise FormatError("a note holds no control characters")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     insert,
     select,
@@ -65,18 +67,23 @@ class SqlWitnessStore:
     def __init__(self, engine: Engine, tables: WitnessTables) -> None:
         check_durable(engine)
         self._engine = engine
-        self._seen = tables.seen
+        self._seen = seen = tables.seen
         self._forks = tables.forks
+        # What every checkpoint runs is built once.
+        self._find = select(seen.c.note, seen.c.time).where(seen.c.origin == bindparam("log"))
+        self._find_and_lock = self._find.with_for_update()
+        self._remember = update(seen).where(seen.c.origin == bindparam("log"))
 
     def update(self, origin: str, decide: Decide) -> Reply:
         """One transaction: lock, decide, remember; committed when it returns."""
         with writing(self._engine) as connection:
-            # An empty row first, so that two first requests meet at the same lock.
-            self._ensure_row(connection, origin)
-            seen, reply = decide(self._read(connection, origin))
+            if (row := self._lock(connection, origin)) is None:
+                # An empty row first, so that two first requests meet at the same lock.
+                self._add_row(connection, origin)
+                row = self._lock(connection, origin)
+            seen, reply = decide(_seen(row))
             if seen is not None:
-                row = update(self._seen).where(self._seen.c.origin == origin)
-                connection.execute(row.values(note=seen.note, time=seen.time))
+                connection.execute(self._remember, {"log": origin, "note": seen.note, "time": seen.time})
             if reply.fork is not None:
                 self._keep_fork(connection, origin, reply.fork)
         return reply
@@ -84,7 +91,7 @@ class SqlWitnessStore:
     def last(self, origin: str) -> Seen | None:
         """What is remembered of a log."""
         with self._engine.connect() as connection:
-            return self._read(connection, origin, lock=False)
+            return _seen(connection.execute(self._find, {"log": origin}).first())
 
     def forks(self, origin: str) -> list[tuple[str, str]]:
         """The evidence kept against a log: pairs of signed notes with one size and two roots."""
@@ -92,15 +99,13 @@ class SqlWitnessStore:
         with self._engine.connect() as connection:
             return [(row.seen, row.offered) for row in connection.execute(query.order_by(self._forks.c.id))]
 
-    def _ensure_row(self, connection: Connection, origin: str) -> None:
+    def _lock(self, connection: Connection, origin: str) -> Any:
+        return connection.execute(self._find_and_lock, {"log": origin}).first()
+
+    def _add_row(self, connection: Connection, origin: str) -> None:
         dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
         row = {"origin": origin, "note": "", "time": 0}
         connection.execute(dialect.insert(self._seen).on_conflict_do_nothing(), row)
-
-    def _read(self, connection: Connection, origin: str, *, lock: bool = True) -> Seen | None:
-        query = select(self._seen.c.note, self._seen.c.time).where(self._seen.c.origin == origin)
-        row = connection.execute(query.with_for_update() if lock else query).first()
-        return Seen(row.note, int(row.time)) if row is not None and row.note else None
 
     def _keep_fork(self, connection: Connection, origin: str, fork: tuple[str, str]) -> None:
         of_log = self._forks.c.origin == origin
@@ -108,3 +113,7 @@ class SqlWitnessStore:
         count = connection.execute(select(func.count()).select_from(self._forks).where(of_log)).scalar_one()
         if count < MAX_FORKS and connection.execute(known).first() is None:
             connection.execute(insert(self._forks), {"origin": origin, "seen": fork[0], "offered": fork[1]})
+
+
+def _seen(row: Any) -> Seen | None:
+    return Seen(row.note, int(row.time)) if row is not None and row.note else None

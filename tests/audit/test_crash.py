@@ -26,7 +26,7 @@ POINTS = {
     "before the batch is remembered": "audit.log.sequencer:Sequencer._settle",
     "before the high-water mark is written": "audit.log.high_water:HighWaterFile.write",
     "before the waiters are told": "audit.log.waiting:Waiters.sequenced",
-    "before the promise is signed": "audit.log.log:Log.promises",
+    "before the promise is signed": "audit.log.log:Log.promise_of",
 }
 
 

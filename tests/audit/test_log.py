@@ -213,7 +213,7 @@ def test_no_proofs_beyond_the_log(long_log: Log) -> None:
         lambda: long_log.consistency(1, 701),
         lambda: long_log.consistency(700, 1024),
         lambda: long_log.receipt(700),
-        lambda: long_log.promises([700]),
+        lambda: long_log.promise(700, b"entry"),
         lambda: long_log.promise(5, b"another entry"),
     ):
         with pytest.raises(ProofError):
@@ -226,8 +226,12 @@ def test_receipts_and_promises(log: Log) -> None:
         for index, entry in enumerate(entries_of(20)):
             verify_receipt(log.receipt(index), entry, [SIGNER.key])
             verify_promise(log.promise(index, entry), index, entry, [SIGNER.key])
-        many = log.promises([3, 4])
-        assert [(index, leaf) for index, leaf, _ in many] == [(i, leaf_hash(entries_of(20)[i])) for i in (3, 4)]
+        with log.engine.begin() as connection:
+            queued = log.enqueue(connection, b"one more")
+        told = log.place(queued, TIMEOUT)
+        assert (told.index, told.leaf) == (20, leaf_hash(b"one more"))
+        assert log.promise_of(told) == log.promise(20, b"one more")
+        assert told == log._look_up(queued), "who asks later, or another process, is told the same"
         with pytest.raises(ProofError, match="another entry"):
             log.promise(3, entries_of(20)[4])
 
