@@ -8,6 +8,8 @@ through a ticket and a private query.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,41 @@ class CsvJobError(ValueError):
 def run_csv_job(job: CsvJob, folder: Path, say: Say = quiet, progress: Progress = silent) -> dict[str, Any]:
     """Run the main job below `folder`; the JSON object of `xinqiao demo --json`."""
     started = time.perf_counter()
+    with csv_town(job, folder, say) as place:
+        train, test = place.train, place.test
+        with Bank(place.town.bank_config(MODELLER)) as bank:
+            model = JointScorecard(place.project, bank, max_bins=job.max_bins, progress=progress)
+            say(f"aligning {len(train):,} customers and training")
+            model.fit(train.drop(columns=job.label), train[job.label])
+            model.release()
+            say(f"released {len(model.band_means_)} bands for {model.cohort_.rows:,} rows")
+            place.main.serve(model)
+            say(f"scoring {len(test):,} applicants, one private query each")
+            joint = model.predict_proba(test.drop(columns=job.label))[:, 1]
+            result = _result(job, model, train, test, joint)
+            for log in place.main.verify():
+                if not log.ok:
+                    raise CsvJobError(f"the {log.name}'s log does not verify: {log.detail}")
+                result["leaves" if log.name == "node" else "leaves_office"] = log.leaves
+            result["phases"] = {name: _phase(phase) for name, phase in bank.phases.items()}
+    result["total_s"] = round(time.perf_counter() - started, 2)
+    return result
+
+
+@dataclass(frozen=True)
+class CsvTown:
+    """Services that hold the node's file and an approved project, and the bank's rows: known outcomes and applicants."""
+
+    town: Town
+    main: MainJob
+    project: str
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+@contextmanager
+def csv_town(job: CsvJob, folder: Path, say: Say = quiet) -> Iterator[CsvTown]:
+    """Everything up to the bank's first request, with the services running."""
     bank_rows, node_columns = _read(job)
     train, test = bank_rows[: job.train_rows], bank_rows[job.train_rows :]
     catalogue = folder / "catalogue.csv"
@@ -78,23 +115,7 @@ def run_csv_job(job: CsvJob, folder: Path, say: Say = quiet, progress: Progress 
             purpose=Purpose.LOAN_APPROVAL,
             checks=max(1, len(test)),
         )
-        with Bank(town.bank_config(MODELLER)) as bank:
-            model = JointScorecard(project, bank, max_bins=job.max_bins, progress=progress)
-            say(f"aligning {len(train):,} customers and training")
-            model.fit(train.drop(columns=job.label), train[job.label])
-            model.release()
-            say(f"released {len(model.band_means_)} bands for {model.cohort_.rows:,} rows")
-            main.serve(model)
-            say(f"scoring {len(test):,} applicants, one private query each")
-            joint = model.predict_proba(test.drop(columns=job.label))[:, 1]
-            result = _result(job, model, train, test, joint)
-            for log in main.verify():
-                if not log.ok:
-                    raise CsvJobError(f"the {log.name}'s log does not verify: {log.detail}")
-                result["leaves" if log.name == "node" else "leaves_office"] = log.leaves
-            result["phases"] = {name: _phase(phase) for name, phase in bank.phases.items()}
-    result["total_s"] = round(time.perf_counter() - started, 2)
-    return result
+        yield CsvTown(town, main, project, train, test)
 
 
 def alone(train: pd.DataFrame, test: pd.DataFrame, label: str) -> NDArray[np.float64]:
