@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from audit.database import open_engine
 from audit.office.tables import consent as consent_table
 from bank_client import Bank
 from bank_client.alignment import open_project
 from bank_client.demo.job import MainJob, new_consent
-from bank_client.demo.town import Town
+from bank_client.demo.town import START_SECONDS, ServiceDied, Town
 from models.catalogue import Catalogue
 from models.catalogue.catalogue import CSV_COLUMNS
 from models.consents import Consent, ConsentKind, Purpose
@@ -34,6 +34,7 @@ from models.wire import encode
 from sharing_node.epochs.columns import MATRIX
 from sharing_node.epochs.store import EpochStore
 from sharing_node.records.tables import LoadBatch, Record, Subject
+from sharing_node.state.tables import BuilderRow
 
 BANK, STEWARD, OPERATOR = "bank-a", "node/steward", "node/operator"
 CATEGORY, DEPARTMENT, BATCH = "data", "农业农村局", "benchmark"
@@ -129,6 +130,19 @@ class City:
         yield from (new_consent(subject(n), ConsentKind.QUERY, BANK) for n in self.asked)
 
     # ------------------------------------------------------------------ with the services up
+
+    def wait_for_builder(self) -> None:
+        """Until the process that builds has come up: from then on there is a lease, held or given back."""
+        node = open_engine(f"sqlite:///{self.town.folder / 'node' / 'node.sqlite'}")
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with node.connect() as connection:
+                if connection.execute(select(BuilderRow.id)).first() is not None:
+                    break
+            if time.monotonic() > deadline:
+                raise ServiceDied(f"the node's builder did not start within {START_SECONDS:.0f} s")
+            time.sleep(0.1)
+        node.dispose()
 
     def enrol(self) -> MainJob:
         """Everybody who takes part; the clerk's, steward's and operator's acts."""

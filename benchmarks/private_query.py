@@ -98,6 +98,7 @@ class Build:
 def measure_build(place: City, table: str) -> Build:
     """Ask for an epoch and watch it until it is open."""
     operator = place.town.client(OPERATOR, "node")
+    place.wait_for_builder()
     watch = _Watch(place.town.node.process)
     started = last = time.perf_counter()
     state = operator.logged(f"/tables/{table}/epochs", BuildTable(table=table), BuildState).answer

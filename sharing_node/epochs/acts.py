@@ -40,7 +40,7 @@ class Acts:
             now = int(self._node.clock())
             leaves = [finish(draft, institution=NODE, at=now, who=WHO) for draft in change(connection)]
             log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
-            queued = [log.enqueue(connection, leaf.entry) for leaf in leaves]
+            queued = log.enqueue_all(connection, [leaf.entry for leaf in leaves]) if leaves else []
             if note is not None:
                 note(connection, queued)
         for queue_id in queued:

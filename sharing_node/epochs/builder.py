@@ -176,8 +176,11 @@ class Builder:
         Work(self._store.work_folder(build.table, build.epoch)).discard()
         self._open(build, pulse)
 
-    def _make(self, table: StoredTable, build: BuildState, pulse: Pulse) -> tuple[Built, int]:
-        """Table and hint, begun or taken up; under a fresh key wherever what goes in has changed since; the list's time."""
+    def _make(self, table: StoredTable, build: BuildState, pulse: Pulse) -> tuple[Work, Built, int]:
+        """Table and hint, begun or taken up; under a fresh key wherever what goes in has changed since.
+
+        Where their files are, what is to be said of them, and the list's time.
+        """
         folder = Work(self._store.work_folder(table.id, build.epoch))
         key = epoch_key(table.id, build.epoch)
         pulse.report(LIST, 0, 0)
@@ -190,7 +193,7 @@ class Builder:
             work = Work(folder.path(plan.attempt))
             try:
                 build_of = TableBuild(work, plan, self._node.keys, key, self._workers, pulse.report)
-                return build_of.run(lambda: plain_records(self._node, inputs)), inputs.listed_at
+                return work, build_of.run(lambda: plain_records(self._node, inputs)), inputs.listed_at
             except BoundaryCollision:
                 self._begin(folder, table.id, build.epoch, inputs)
 
@@ -206,17 +209,16 @@ class Builder:
         folder.mark("plan", plan)
         return plan
 
-    def _log_manifest(self, table: StoredTable, build: BuildState, pulse: Pulse, built: Built, listed_at: int) -> None:
+    def _log_manifest(
+        self, table: StoredTable, build: BuildState, pulse: Pulse, work: Work, built: Built, listed_at: int
+    ) -> None:
         pulse.report(LOG, 0, 0)
-        folder = Work(self._store.work_folder(table.id, build.epoch))
-        plan = folder.marked("plan", Plan)
-        assert plan is not None
         opened_at = int(self._node.clock())
         signed, manifest = self._manifest(table, build.epoch, built, opened_at, listed_at)
 
         def record(connection: Connection) -> list[LeafDraft]:
             # Under the lease: whoever took this build over in the meantime has files of another key.
-            self._store.adopt(table.id, build.epoch, Work(folder.path(plan.attempt)))
+            self._store.adopt(table.id, build.epoch, work)
             state.add_epoch(connection, table.id, build.epoch, signed, manifest.expires_at)
             facts = {"table": table.id, "epoch": build.epoch, "manifest": signed.digest(), "columns": manifest.columns}
             return [LeafDraft("epoch.build", facts)]
