@@ -118,8 +118,8 @@ def check_inputs(opening: Opening, limits: Limits, rows: int, node_fields: int) 
         raise InputRefused("opening-malformed", "An opening needs the label vector and a seed of 32 bytes")
     for place, vector in enumerate(opening.vectors):
         name = "The label vector" if place == 0 else f"Column {place}"
-        _check_shape(name, vector, rows)
-        _check_vector(name, vector, limits, labels=place == 0)
+        check_shape(name, vector, rows)
+        check_vector(name, vector, limits, labels=place == 0)
     bads = int(opening.labels.astype(np.int64).sum())
     limits.check_classes(bads, rows, node_fields + len(opening.vectors) - 1)
     for (i, one), (j, other) in combinations(enumerate(opening.vectors), 2):
@@ -141,7 +141,8 @@ def check_inputs(opening: Opening, limits: Limits, rows: int, node_fields: int) 
             )
 
 
-def _check_shape(name: str, vector: BankVector, rows: int) -> None:
+def check_shape(name: str, vector: BankVector, rows: int) -> None:
+    """Refuse codes of another length, or without a level; raises `InputRefused`."""
     if vector.codes.shape != (rows,) or vector.codes.dtype != np.uint8:
         raise InputRefused("wrong-rows", f"{name} does not have one code for each row of the cohort")
     if vector.levels.ndim != 1 or vector.levels.dtype != np.int64 or vector.levels.size == 0:
@@ -150,7 +151,11 @@ def _check_shape(name: str, vector: BankVector, rows: int) -> None:
         raise InputRefused("code-without-level", f"{name} has a row whose code is not in its table of levels")
 
 
-def _check_vector(name: str, vector: BankVector, limits: Limits, labels: bool) -> None:
+def check_vector(name: str, vector: BankVector, limits: Limits, labels: bool, support: bool = True) -> None:
+    """Refuse a vector beyond its bounds, or with too many or too rare levels; raises `InputRefused`.
+
+    `support` is left out where levels are common to several banks, and so have their rows over all of them together.
+    """
     if labels and (vector.bound, vector.scale) != (1, 1):
         raise InputRefused("labels-not-binary", "The label vector must have bound 1 and scale 1")
     if not labels and (vector.bound, vector.scale) != (CLIP, SCALE):
@@ -163,7 +168,7 @@ def _check_vector(name: str, vector: BankVector, limits: Limits, labels: bool) -
         raise InputRefused("value-out-of-bounds", f"{name} holds values beyond ± {vector.bound} standard deviations")
     if np.count_nonzero(used) > limits.levels:
         raise InputRefused("too-many-levels", f"{name} has more than {limits.levels} levels")
-    if not labels and int(used[used > 0].min()) < limits.level_rows:
+    if support and not labels and int(used[used > 0].min()) < limits.level_rows:
         raise InputRefused(
             "level-too-rare",
             f"{name} has a level with fewer than {limits.level_rows} rows, which could single out a person",

@@ -26,6 +26,7 @@ from .inputs import check_same_labels
 from .learner import Figures, Learner, NodeColumns
 from .limits import InputRefused, Limits, OutOfOrder
 from .noise import NodeNoise
+from .private_learner import learner_of
 from .rounds import COUNTS, MOMENTS, ROUNDS, Digests, Plan, digest_moments
 from .snapshot import OtherVersion, PendingState, RoundState, TrainingState, array
 
@@ -34,7 +35,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class _Step(Enum):
+class Step(Enum):
     OPEN = "open_round"
     RESPOND = "respond"
     RECEIVE = "receive"
@@ -83,9 +84,10 @@ class NodeTraining:
         self._job = job
         self._columns = columns
         self._secrets = secrets
-        self._learner = Learner(columns, NodeNoise(secrets.noise_key, cohort_root, limits), limits)
+        noise = NodeNoise(secrets.noise_key, cohort_root, limits)
+        self._learner = learner_of(plan, columns, noise, limits, secrets.job_seed)
         self._round = COUNTS
-        self._step = _Step.OPEN
+        self._step = Step.OPEN
         self._product: NodeProduct | None = None
         self._session_seed = b""
         self._macs: tuple[bytes, ...] = ()
@@ -107,7 +109,7 @@ class NodeTraining:
         Raises:
             InputRefused: not one for each vector, or other labels than in the first round.
         """
-        self._expect(_Step.OPEN)
+        self._expect(Step.OPEN)
         if len(macs) != len(self.plan.vectors(self._round)) or any(len(mac) != 32 for mac in macs):
             raise InputRefused("wrong-vectors", f"Round {self._round} needs the office's word on each of its vectors")
         check_same_labels([*self._label_macs, macs[0]])
@@ -115,19 +117,19 @@ class NodeTraining:
         self._session_seed = session_seed
         self._label_macs.append(macs[0])
         self._macs, self._sent = tuple(macs), ("", "")
-        self._step = _Step.RESPOND
+        self._step = Step.RESPOND
 
     def respond(self, b: Words, p: Words) -> tuple[Words, Words]:
         """(b, p) → (h, c): uint64[J, n] and uint64[J, V]."""
-        self._expect(_Step.RESPOND)
+        self._expect(Step.RESPOND)
         h, c = self._current.respond(b, p)
         self._sent = (digest_bp(b, p).hex(), digest_hc(h, c).hex())
-        self._step = _Step.RECEIVE
+        self._step = Step.RECEIVE
         return h, c
 
     def receive(self, w: Words, moments: Integers) -> Digests:
         """w and the bank's own moments (int64[K+2, K+2]; empty in round 1); the digests that the office will compare."""
-        self._expect(_Step.RECEIVE)
+        self._expect(Step.RECEIVE)
         size = 0 if self._round == COUNTS else self.plan.bank_columns + 2
         if moments.shape != (size, size):
             raise InputRefused("moments-wrong-shape", f"Round {self._round} takes {size} × {size} moments")
@@ -137,7 +139,7 @@ class NodeTraining:
         else:
             self._pending = (decoded, moments)  # solved after the verdict, so that no fault in them can show before
         self._digests[self._round] = Digests(*self._sent, digest_w(w).hex(), digest_moments(moments).hex())
-        self._step = _Step.VERDICT if self._round == ROUNDS[-1] else _Step.OPEN
+        self._step = Step.VERDICT if self._round == ROUNDS[-1] else Step.OPEN
         self._round += 1
         self._product = None
         return self._digests[self._round - 1]
@@ -159,11 +161,11 @@ class NodeTraining:
             models.problems.BadSignature, models.problems.BadMessage: not the office's verdict.
             InputRefused: a verdict on another job or other transcripts, or the verdict says "unusable".
         """
-        self._expect(_Step.VERDICT)
+        self._expect(Step.VERDICT)
         verdict = open_signed(signed, Verdict, office, office_key)
         if verdict.job != self._job or verdict.transcripts != tuple(transcripts):
             raise InputRefused("verdict-on-other-transcript", "The verdict is not on this training's transcripts")
-        self._step = _Step.PROVEN if verdict.usable else _Step.UNUSABLE
+        self._step = Step.PROVEN if verdict.usable else Step.UNUSABLE
         if not verdict.usable:
             raise InputRefused(
                 "unusable",
@@ -177,12 +179,12 @@ class NodeTraining:
 
     def figures(self) -> Figures:
         """Figures that name no row."""
-        self._expect(_Step.PROVEN)
+        self._expect(Step.PROVEN)
         return self._learner.figures()
 
     def learned(self) -> Learner:
         """What was learned, for `release`; it stays inside the node."""
-        self._expect(_Step.PROVEN)
+        self._expect(Step.PROVEN)
         return self._learner
 
     def commitments(self) -> tuple[str, ...]:
@@ -197,7 +199,7 @@ class NodeTraining:
             opened = RoundState(
                 session_seed=self._session_seed,
                 macs=self._macs,
-                answered=self._product.snapshot() if self._step is _Step.RECEIVE else None,
+                answered=self._product.snapshot() if self._step is Step.RECEIVE else None,
                 product=self._sent[0],
                 answer=self._sent[1],
             )
@@ -224,9 +226,9 @@ class NodeTraining:
             snapshot.OtherVersion: the bytes are of another job, or of another version of this service.
         """
         state = TrainingState.from_bytes(data)
-        if state.job != self._job or self._step is not _Step.OPEN or self._label_macs:
+        if state.job != self._job or self._step is not Step.OPEN or self._label_macs:
             raise OtherVersion("this state is of another training")
-        self._step, self._round = _Step[state.step], state.round
+        self._step, self._round = Step[state.step], state.round
         self._label_macs = list(state.label_macs)
         self._digests = dict(zip(ROUNDS, state.finished, strict=False))
         self._learner.restore(state.learned)
@@ -247,7 +249,11 @@ class NodeTraining:
         counts = self._round == COUNTS
         columns = OneHot(self._columns.codes, self._columns.bins) if counts else Dense(self._learner.woe_columns())
         seed = derive_key(self._secrets.job_seed, b"xinqiao/scorecard/node-round/" + bytes([self._round]))
-        return NodeProduct(self.plan.shape(self._round), session_seed, columns, seed)
+        return NodeProduct(self.plan.shape(self._round), session_seed, columns, seed, self._order_seed())
+
+    def _order_seed(self) -> bytes | None:
+        """What the order of the columns comes from where the answers of several banks are added."""
+        return None
 
     @property
     def _current(self) -> NodeProduct:
@@ -255,6 +261,6 @@ class NodeTraining:
             raise OutOfOrder("no round is open", "Open a round first.")
         return self._product
 
-    def _expect(self, step: _Step) -> None:
+    def _expect(self, step: Step) -> None:
         if self._step is not step:
             raise OutOfOrder(f"{step.value} does not come now", f"The next step is {self._step.value}.")
