@@ -190,6 +190,11 @@ class Bank:
         """What the office enrols: 32 bytes."""
         return self._key.public_key().public_bytes_raw()
 
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """The person's key, for protocols that sign messages of their own."""
+        return self._key
+
     # ---------------------------------------------------------------- statements
 
     def from_office(self, signed: Signed, kind: type[M]) -> M:

@@ -36,6 +36,7 @@ from models.wire import Message, Signed
 
 MOST_ROUNDS = 5
 MOST_WORDS = 1 << 22
+LARGEST_FORM = 1 << 16
 SHORTEST_STEP, LONGEST_STEP = 2, 24 * 3600
 
 
@@ -64,7 +65,9 @@ ENDED = frozenset({Phase.DONE, Phase.FAILED})
 
 
 class OpenAggregation(Message):
-    """Begin a session. `about` names what is summed, by a SHA-256 (hex) over what all banks know; it is public.
+    """Begin a session. `about` names what is summed, by the SHA-256 (hex) of `form` or of what all banks know; it is public.
+
+    `form` says what the vectors hold, for statistics an encoded `StatisticsTable`; it may be empty in a training.
 
     `proven`: nothing is unmasked before the office has recomputed every survivor's input. A step ends `step_seconds` after it
     began for whoever has not taken it.
@@ -76,6 +79,7 @@ class OpenAggregation(Message):
     length: int
     proven: bool = False
     step_seconds: int = 600
+    form: bytes = b""
 
 
 class AggregationPlan(Message):
@@ -94,6 +98,7 @@ class AggregationPlan(Message):
     step_seconds: int
     seats: tuple[Seat, ...]
     colluding: int
+    form: bytes = b""
 
     def round(self, number: int) -> Round:
         """The terms of one round; raises `BadMessage` where they cannot be any."""
@@ -150,17 +155,13 @@ class InputReceived(Message):
 
 
 class FileOpening(Message):
-    """A bank shows the office what its masked input is made of: `vector` is the plain uint64[length], little-endian.
-
-    `form` describes what the vector must look like, as the purpose has it (for statistics an encoded `StatisticsTable`).
-    """
+    """A bank shows the office what its masked input is made of: `vector` is the plain uint64[length], little-endian."""
 
     plan: Signed
     received: Signed
     keys: bytes
     opening: bytes
     vector: bytes
-    form: bytes
 
 
 class ProvenInput(Message):

@@ -63,6 +63,7 @@ class _State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     own_shares: SharePair | None = None
     received: dict[str, SharePair] = {}
     named_dead: bool = False
+    survivors: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "_State(<secret>)"
@@ -102,6 +103,32 @@ class Participant:
     def snapshot(self) -> bytes:
         """All of the state, secrets among it: keep it where nobody else reads."""
         return encode(self._state)
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The steps that this bank has taken: ``keys``, ``shares``, ``input``, ``list``, ``unmask``."""
+        return frozenset(self._state.answers)
+
+    @property
+    def key_list(self) -> bytes:
+        """The key list that this bank has shared keys under; none before."""
+        return self._state.key_list
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """The survivor list that this bank has signed."""
+        return self._state.survivors
+
+    @property
+    def input_digest(self) -> bytes:
+        """SHA-256 of the masked vector that this bank has sent."""
+        return decode(self.answer_to(INPUT), MaskedInput, self.round).words_digest()
+
+    def answer_to(self, step: str) -> bytes:
+        """What this bank has answered in a step; raises ``AggregationRefused`` where it has not."""
+        if step not in self._state.answers:
+            raise AggregationRefused(f"this bank has not taken the step {step!r} in this round")
+        return self._state.answers[step].answer
 
     @classmethod
     def restore(cls, snapshot: bytes, signing_key: Ed25519PrivateKey) -> Participant:
@@ -213,15 +240,17 @@ class Participant:
             if listed.inputs[listed.survivors.index(state.name)] != given.words_digest():
                 raise AggregationRefused("the survivor list names another input than this bank has sent")
             check_history(question, listed.survivors, history)
+            state.survivors = listed.survivors
             message = Consistency(round=self.round.digest, sender=state.name, list_digest=digest(survivor_list))
             return sign(message, self._key)
 
         return self._once(LIST, survivor_list, make)
 
-    def unmask(self, request: bytes) -> bytes:
+    def unmask(self, request: bytes, *, question: bytes = b"", history: Sequence[Unmasked] = ()) -> bytes:
         """Round 4: shares of the survivors' seeds and of the dropped banks' mask keys, once all survivors signed the one list.
 
-        Afterwards the round's secrets are forgotten.
+        The history is looked at again, since another session may have been unmasked in the meantime; add this round to it with
+        the snapshot, before the answer leaves. Afterwards the round's secrets are forgotten.
         """
 
         def make() -> bytes:
@@ -229,6 +258,7 @@ class Participant:
             listed, agreed = open_unmask_request(self.round, request)
             if agreed != decode(state.answers[LIST].answer, Consistency, self.round).list_digest:
                 raise AggregationRefused("another survivor list than the one that this bank has signed: nothing is unmasked")
+            check_history(question, listed.survivors, history)
             shares = {**state.received, state.name: state.own_shares}
             message = Unmasking(
                 round=self.round.digest,

@@ -106,6 +106,12 @@ def survivors_of(round_: Round, survivors: bytes) -> tuple[str, ...]:
     return open_survivor_list(round_, survivors).survivors
 
 
+def inputs_of(round_: Round, survivors: bytes) -> dict[str, bytes]:
+    """The digests of the survivors' masked inputs that a survivor list names."""
+    listed = open_survivor_list(round_, survivors)
+    return dict(zip(listed.survivors, listed.inputs, strict=True))
+
+
 def check_consistency(round_: Round, survivors: bytes, sender: str, data: bytes) -> None:
     """Raise ``AggregationRefused`` unless ``sender`` is a survivor and has signed this list."""
     message = opened(data, Consistency, round_, sender)

@@ -24,6 +24,7 @@ from crypto.secure_aggregation import collusion_bound
 from crypto.secure_aggregation import survivors_of as listed_survivors
 from models.aggregation import (
     ENDED,
+    LARGEST_FORM,
     LONGEST_STEP,
     MOST_ROUNDS,
     MOST_WORDS,
@@ -86,8 +87,10 @@ class Sessions:
             raise BadMessage(
                 f"a sum has 1 to {MOST_WORDS} words, and each of its steps {SHORTEST_STEP} to {LONGEST_STEP} seconds"
             )
-        if not _ABOUT.fullmatch(terms.about):
-            raise BadMessage("what is summed is named by a SHA-256 in lower-case hex")
+        if not _ABOUT.fullmatch(terms.about) or (terms.form and terms.about != _hex(terms.form)):
+            raise BadMessage("what is summed is named by a SHA-256 in lower-case hex, of its form where there is one")
+        if len(terms.form) > LARGEST_FORM:
+            raise BadMessage(f"a form has at most {LARGEST_FORM} bytes")
         if len(repository.open_sessions(connection, terms.project)) >= MOST_OPEN:
             raise Conflict(f"{MOST_OPEN} sums of this project are open; end them, or wait until their time is over")
         if repository.count_sessions(connection, terms.project) >= MOST_SESSIONS:
@@ -103,6 +106,7 @@ class Sessions:
             step_seconds=terms.step_seconds,
             seats=project.seats,
             colluding=collusion_bound(len(project.seats)),
+            form=terms.form,
         )
         plan.round(1)
         signed = self._node.sign(plan)
