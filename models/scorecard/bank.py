@@ -15,6 +15,7 @@ from .binning import Bins, column_bins
 from .inputs import BankVector, Opening, check_inputs
 from .limits import InputRefused, Limits, OutOfOrder
 from .moments import standard_levels
+from .options import Trend
 from .rounds import COUNTS, ROUNDS, Plan, moments_of
 from .woe import merged_bins, pooled_woe
 
@@ -65,14 +66,14 @@ def bank_columns(
     return made
 
 
-def bank_column(bins: Bins, codes: Codes, labels: Codes, *, pool: bool = True) -> BankColumn:
+def bank_column(bins: Bins, codes: Codes, labels: Codes, *, pool: bool = True, trend: Trend = "free") -> BankColumn:
     """One of the bank's own fields from its bins, codes uint8[N] and labels uint8[N].
 
-    `pool` lets bins that bad rates cannot tell apart share their WOE.
+    `pool` lets bins that bad rates cannot tell apart share their WOE; a trend pools those that do not follow it.
     """
     rows = np.bincount(codes, minlength=bins.count)
     bads = np.bincount(codes, labels, minlength=bins.count).astype(np.float64)
-    groups = merged_bins(bads, rows.astype(np.float64), bins, 0.0) if pool else np.arange(bins.count)
+    groups = merged_bins(bads, rows.astype(np.float64), bins, 0.0, trend, z=float(pool))
     table = pooled_woe(bads, rows.astype(np.float64), groups)
     return BankColumn(bins, codes, table.woe, standard_levels(table.woe, rows), table.iv)
 

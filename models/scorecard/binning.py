@@ -155,8 +155,8 @@ def numeric_bins(
     distinct, rows = np.unique(present, return_counts=True)
     last = _grains(rows)
     counts = np.add.reduceat(rows, np.r_[0, last[:-1] + 1]).astype(np.float64)
-    kept = last[_pool(counts, most - own_missing, support)]
-    edges = tuple(_round_between(float(distinct[i]), float(distinct[i + 1])) for i in kept[:-1])
+    kept = last[pool_thin(counts, most - own_missing, support)]
+    edges = tuple(round_between(float(distinct[i]), float(distinct[i + 1])) for i in kept[:-1])
     filled = np.bincount(np.searchsorted(np.asarray(edges), present, side="left"), minlength=len(edges) + 1)
     return NumericBins(field, edges, len(edges) + 1 if own_missing else int(np.argmax(filled)), special)
 
@@ -259,7 +259,7 @@ def _grains(rows: NDArray[np.int64]) -> NDArray[np.intp]:
     return last[(last >= 0) & (last < rows.size)]
 
 
-def _pool(counts: Floats, most: int, support: int) -> NDArray[np.intp]:
+def pool_thin(counts: Floats, most: int, support: int) -> NDArray[np.intp]:
     """Pool neighbours until at most `most` bins have `support` rows each; the last grain of every bin that is left."""
     rows, last = counts, list(range(counts.size))
     while rows.size > 1:
@@ -276,7 +276,7 @@ def _pool(counts: Floats, most: int, support: int) -> NDArray[np.intp]:
     return np.array(last, dtype=np.intp)
 
 
-def _round_between(low: float, high: float) -> float:
+def round_between(low: float, high: float) -> float:
     """The number with the fewest decimals near the middle of two neighbouring values, and equal to neither."""
     middle = low + (high - low) / 2
     for digits in range(-9, 17):

@@ -94,7 +94,7 @@ def _number_label(bins: NumericBins, codes: NDArray[np.intp], edges: list[str]) 
         first, last = int(inside[0]), int(inside[-1])
         low, high = edges[first - 1] if first else "", edges[last] if last < len(edges) else ""
         parts.append(f"{low} – {high}" if low and high else f"> {low}" if low else f"≤ {high}" if high else "all")
-    if bins.missing in codes:
+    if bins.missing >= bins.ordered and bins.missing in codes:
         parts.append("missing")
     specials = range(bins.count - len(bins.special), bins.count)
     parts += [f"= {value:g}" for code, value in zip(specials, bins.special, strict=True) if code in codes]
@@ -103,7 +103,7 @@ def _number_label(bins: NumericBins, codes: NDArray[np.intp], edges: list[str]) 
 
 def _category_label(bins: CategoryBins, codes: set[int]) -> str:
     parts = [value for value, code in zip(bins.values, bins.codes, strict=True) if code in codes]
-    if bins.other in codes:
+    if bins.other not in bins.codes and bins.other in codes:
         parts.append("others")
     if bins.missing is not None and bins.missing in codes:
         parts.append("missing")

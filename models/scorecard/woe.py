@@ -53,7 +53,9 @@ def woe_table(bads: Floats, rows: Floats, smoothing: float = SMOOTHING_ROWS) -> 
     return WoeTable(woe, (bad_share - good_share) * woe)
 
 
-def merged_bins(bads: Floats, rows: Floats, bins: Bins, noise: float, trend: Trend = "free") -> NDArray[np.intp]:
+def merged_bins(
+    bads: Floats, rows: Floats, bins: Bins, noise: float, trend: Trend = "free", z: float = 1.0
+) -> NDArray[np.intp]:
     """Group number int[B] of each bin of a field after pooling what bad counts cannot tell apart.
 
     Neighbouring bins of numbers are pooled, under a trend until the WOE follows it; so are categories that are neighbours
@@ -66,18 +68,19 @@ def merged_bins(bads: Floats, rows: Floats, bins: Bins, noise: float, trend: Tre
         bins: of the field.
         noise: standard deviation of the noise on each bad count.
         trend: of the bad rate over the values; categories have none.
+        z: standard errors below which two neighbours are alike; 0 pools only what the trend asks for.
     """
     if isinstance(bins, NumericBins):
         groups = [[i] for i in range(bins.ordered)]
         if trend != "free":
             groups = _isotonic(groups, bads, rows, noise, trend)
-        groups = _pooled(groups, bads, rows, noise)
+        groups = _pooled(groups, bads, rows, noise, z)
         if trend != "free":
             groups = _isotonic(groups, bads, rows, noise, trend)
     else:
         named = [i for i in range(rows.size) if i != bins.missing]
         named.sort(key=lambda i: _smoothed([i], bads, rows))
-        groups = _pooled([[i] for i in named], bads, rows, noise)
+        groups = _pooled([[i] for i in named], bads, rows, noise, z)
     result = np.full(rows.size, -1, dtype=np.intp)
     for number, members in enumerate(groups):
         result[members] = number
@@ -86,7 +89,7 @@ def merged_bins(bads: Floats, rows: Floats, bins: Bins, noise: float, trend: Tre
     return result
 
 
-def _pooled(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, z: float = 1.0) -> list[list[int]]:
+def _pooled(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, z: float) -> list[list[int]]:
     """Pool neighbouring groups until every pair differs by `z` standard errors, which count both sampling and noise."""
     groups = list(groups)
     average = min(max(bads.sum() / max(rows.sum(), 1.0), 1e-4), 1 - 1e-4)
