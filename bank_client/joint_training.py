@@ -31,6 +31,7 @@ from models.scorecard import limits as rules
 from models.scorecard.bank import BankColumn, BankTraining
 from models.scorecard.inputs import Opening as BankOpening
 from models.scorecard.limits import Limits
+from models.scorecard.options import FieldBinning
 from models.scorecard.rounds import ROUNDS, Plan, digests_of
 from models.training import (
     Column,
@@ -89,6 +90,8 @@ class JointTraining:
         labels: uint8[N], 0 or 1, in the cohort's order.
         columns: the bank's own, in the same order.
         max_bins: of a column on either side.
+        node_fields: those of the project's fields that are wanted; empty for all.
+        node_binning: how the node's fields are binned.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class JointTraining:
         columns: Sequence[BankColumn],
         *,
         max_bins: int = 20,
+        node_fields: Sequence[str] = (),
+        node_binning: Sequence[FieldBinning] = (),
         progress: Progress = silent,
     ) -> None:
         self._bank = bank
@@ -106,6 +111,7 @@ class JointTraining:
         self._labels = labels
         self._columns = columns
         self._limits = replace(Limits(), levels=max_bins)
+        self._node_fields, self._node_binning = tuple(node_fields), tuple(node_binning)
         self.progress = progress
         self._done = 0
         self._exchange: Exchange[Trained] | None = None
@@ -199,11 +205,16 @@ class JointTraining:
             cohort=self._cohort.id,
             bank_columns=len(self._columns),
             max_bins=self._limits.levels,
+            node_fields=self._node_fields,
+            binning=self._node_binning,
         )
         signed = (yield from self._ask(self._bank.node, "/jobs", request, Signed)).answer
         plan = self._bank.from_node(signed, JobPlan)
         if (plan.project, plan.rows, plan.cohort_root) != (self._cohort.project, self._cohort.rows, self._cohort.root):
             self._damaged("plan", "the node planned another cohort than the one that was agreed", signed)
+        asked, planned = set(self._node_fields), {entry.name for entry in plan.fields}
+        if plan.binning != self._node_binning or (asked and asked != planned):
+            self._damaged("plan", "the node planned other fields or another binning than was asked for", signed)
         return signed, plan
 
     def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> Exchange[_Played]:
