@@ -14,7 +14,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -45,7 +45,6 @@ def open_engine(url: str, **options: Any) -> Engine:
     options = {"pool_size": SQLITE_POOL} | options
     engine = create_engine(parsed, connect_args=arguments, **options)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "before_cursor_execute", _begin_sqlite)
     return engine
 
 
@@ -79,9 +78,21 @@ class _SqliteConnection(sqlite3.Connection):
     write_lock: threading.Lock
     holds_lock = False
 
-    def begin_read(self) -> None:
-        if not self.in_transaction:
-            self.execute("BEGIN")
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _SqliteCursor)
+
+    def run(self, statement: str) -> None:
+        """A statement that begins no transaction."""
+        super().cursor(sqlite3.Cursor).execute(statement)
+
+    def begin(self, statement: str) -> None:
+        """The transaction that a statement needs, where there is none."""
+        if self.holds_lock:
+            return
+        if not statement.lstrip()[:7].upper().startswith(READING_STATEMENTS):
+            self.begin_write()
+        elif not self.in_transaction:
+            self.run("BEGIN")
 
     def begin_write(self) -> None:
         if self.holds_lock:
@@ -91,7 +102,7 @@ class _SqliteConnection(sqlite3.Connection):
         self.holds_lock = True
         try:
             if not self.in_transaction:
-                self.execute("BEGIN IMMEDIATE")
+                self.run("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             self._release()
             raise _busy(error) from None
@@ -121,6 +132,20 @@ class _SqliteConnection(sqlite3.Connection):
             self.write_lock.release()
 
 
+class _SqliteCursor(sqlite3.Cursor):
+    """Begins what its statement needs. Here and not in an event of the engine's, which would make each statement dearer."""
+
+    connection: _SqliteConnection
+
+    def execute(self, statement: str, *parameters: Any) -> Self:
+        self.connection.begin(statement)
+        return super().execute(statement, *parameters)
+
+    def executemany(self, statement: str, parameters: Any) -> Self:
+        self.connection.begin(statement)
+        return super().executemany(statement, parameters)
+
+
 def _busy(error: sqlite3.OperationalError) -> OperationalError:
     """As SQLAlchemy raises it: this statement does not pass through it, and callers who wait and retry look for its errors."""
     return OperationalError("BEGIN IMMEDIATE", None, error)
@@ -137,18 +162,7 @@ def _factory(lock: threading.Lock) -> Callable[..., _SqliteConnection]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin here, not in the driver's guess
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA secure_delete=ON")
-
-
-def _begin_sqlite(connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, _SqliteConnection)
-    if driver.holds_lock:
-        return
-    if statement.lstrip()[:7].upper().startswith(READING_STATEMENTS):
-        driver.begin_read()
-    else:
-        driver.begin_write()
+    connection.run("PRAGMA journal_mode=WAL")
+    connection.run("PRAGMA synchronous=FULL")
+    connection.run("PRAGMA foreign_keys=ON")
+    connection.run("PRAGMA secure_delete=ON")

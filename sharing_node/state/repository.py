@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
 from models import wire
 from models.problems import Conflict, NotFound, OverBudget
@@ -349,14 +349,18 @@ def close_expired(connection: Connection, now: int) -> list[tuple[str, int]]:
     return found
 
 
+# Asked with every check, so built once.
+_CURRENT = (
+    select(EpochRow.manifest, EpochRow.seal)
+    .where(EpochRow.table == bindparam("table"), EpochRow.state == "open", EpochRow.expires_at > bindparam("now"))
+    .order_by(EpochRow.epoch.desc())
+    .limit(1)
+)
+
+
 def current_epoch(connection: Connection, table_id: str, now: int) -> SealedManifest:
     """The newest open epoch of a table that has not expired; raises `NotFound`."""
-    row = connection.execute(
-        select(EpochRow.manifest, EpochRow.seal)
-        .where(EpochRow.table == table_id, EpochRow.state == "open", EpochRow.expires_at > now)
-        .order_by(EpochRow.epoch.desc())
-        .limit(1)
-    ).one_or_none()
+    row = connection.execute(_CURRENT, {"table": table_id, "now": now}).one_or_none()
     if row is None or row.seal is None:
         raise NotFound("no epoch of this table is open; the node builds one every night or when its operator asks")
     return SealedManifest(manifest=wire.decode(row.manifest, Signed), seal=wire.decode(row.seal, Signed))

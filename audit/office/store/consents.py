@@ -58,11 +58,24 @@ def standing(connection: Connection, subjects: Iterable[str], kinds: Collection[
     """The consents of these kinds that stand at `now`, by subject and kind; where there is none, the key is absent."""
     found: defaultdict[tuple[str, ConsentKind], list[Consent]] = defaultdict(list)
     for chunk in chunks(dict.fromkeys(subjects)):
-        query = select(consent.c.document).where(consent.c.subject.in_(chunk), _stands(kinds, now)).order_by(consent.c.id)
-        for document in connection.execute(query).scalars():
+        asked = {"subjects": list(chunk), "kinds": [str(kind) for kind in kinds], "now": now}
+        for document in connection.execute(_STANDING, asked).scalars():
             one = decode(bytes(document), Consent)
             found[one.subject, one.kind].append(one)
     return dict(found)
+
+
+_STANDING = (
+    select(consent.c.document)
+    .where(
+        consent.c.subject.in_(bindparam("subjects", expanding=True)),
+        consent.c.kind.in_(bindparam("kinds", expanding=True)),
+        consent.c.valid_from <= bindparam("now"),
+        consent.c.valid_to > bindparam("now"),
+        consent.c.revoked_at.is_(None),
+    )
+    .order_by(consent.c.id)
+)
 
 
 def count_unrevoked(connection: Connection, ids: Iterable[str]) -> int:

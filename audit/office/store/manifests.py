@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from audit.office.tables import manifest
 from models.tables import Manifest
 from models.wire import Signed, decode, encode
+
+_GET = select(manifest.c.document, manifest.c.digest).where(
+    manifest.c.table_name == bindparam("table"), manifest.c.epoch == bindparam("number")
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,7 @@ class Sealed:
 
 def get(connection: Connection, table: str, epoch: int) -> Sealed | None:
     """The sealed manifest of a table and epoch, or None."""
-    query = select(manifest.c.document, manifest.c.digest).where(manifest.c.table_name == table, manifest.c.epoch == epoch)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_GET, {"table": table, "number": epoch}).one_or_none()
     if row is None:
         return None
     statement = decode(bytes(row.document), Signed)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from audit.office.tables import counter, institution, person
 from models.parties import Institution, InstitutionKind, Person, Role
 from models.wire import fields_of
 
 DIRECTORY = "directory"
+
+# Who signs is looked up with every request, so these are built once.
+_PERSON = select(person).where(person.c.id == bindparam("sought"))
+_INSTITUTION = select(institution).where(institution.c.id == bindparam("sought"))
 
 
 def find(connection: Connection, person_id: str) -> tuple[Person, Institution] | None:
@@ -22,14 +26,14 @@ def find(connection: Connection, person_id: str) -> tuple[Person, Institution] |
 
 def get_person(connection: Connection, person_id: str) -> Person | None:
     """One person, or None."""
-    row = connection.execute(select(person).where(person.c.id == person_id)).one_or_none()
+    row = connection.execute(_PERSON, {"sought": person_id}).one_or_none()
     return None if row is None else _person(row)
 
 
 def get_institution(connection: Connection, institution_id: str, *, lock: bool = False) -> Institution | None:
     """One institution, or None; `lock` keeps others from deciding about it until the transaction ends."""
-    query = select(institution).where(institution.c.id == institution_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    query = _INSTITUTION.with_for_update() if lock else _INSTITUTION
+    row = connection.execute(query, {"sought": institution_id}).one_or_none()
     return None if row is None else _institution(row)
 
 

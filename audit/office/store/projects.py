@@ -33,7 +33,7 @@ def add_project(connection: Connection, new: Project) -> None:
 
 def get_project(connection: Connection, project_id: str) -> StoredProject | None:
     """One project, or None."""
-    row = connection.execute(select(project).where(project.c.id == project_id)).one_or_none()
+    row = connection.execute(_GET, {"project_id": project_id}).one_or_none()
     if row is None:
         return None
     return StoredProject(
@@ -69,6 +69,7 @@ def spend_checks(connection: Connection, project_id: str, count: int) -> bool:
     return connection.execute(_SPEND, {"project_id": project_id, "number": count}).rowcount == 1
 
 
+_GET = select(project).where(project.c.id == bindparam("project_id"))
 _SPEND = (
     update(project)
     .where(project.c.id == bindparam("project_id"), project.c.state == APPROVED, project.c.suspended == 0)
