@@ -66,6 +66,7 @@ def evaluate(
     probabilities: ArrayLike,
     period: ArrayLike | None = None,
     reference: Reference | None = None,
+    scores: ArrayLike | None = None,
 ) -> Evaluation:
     """Evaluate probabilities of bad.
 
@@ -74,6 +75,7 @@ def evaluate(
         probabilities: [N]; NaN where a row could not be scored, which is then left out.
         period: of each row, [N], in any type that can be sorted; None for no periods.
         reference: of the training rows, for the PSI.
+        scores: what the reference was made of, [N]; the probabilities unless given.
 
     Raises:
         ValueError: lengths differ, or only one class can be scored.
@@ -81,13 +83,14 @@ def evaluate(
     y, p = np.asarray(labels, dtype=np.uint8).ravel(), np.asarray(probabilities, dtype=np.float64).ravel()
     if y.size != p.size:
         raise ValueError(f"there are {y.size} labels for {p.size} rows")
+    s = p if scores is None else np.asarray(scores, dtype=np.float64).ravel()
     scored = np.isfinite(p)
-    rows: dict[Any, dict[str, float]] = {ALL: figures(y[scored], p[scored], reference)}
+    rows: dict[Any, dict[str, float]] = {ALL: figures(y[scored], p[scored], reference, s[scored])}
     if period is not None:
         periods = _periods(period, y.size)
         for one in periods.unique().sort_values():
             inside = scored & np.asarray(periods == one)
-            rows[one] = figures(y[inside], p[inside], reference)
+            rows[one] = figures(y[inside], p[inside], reference, s[inside])
     return Evaluation(
         metrics=pd.DataFrame(rows).T.rename_axis("period"),
         reliability=_table(reliability(y[scored], p[scored])),
@@ -98,7 +101,7 @@ def evaluate(
     )
 
 
-def figures(labels: NDArray[np.uint8], probabilities: Floats, reference: Reference | None = None) -> dict[str, float]:
+def figures(labels: NDArray[np.uint8], probabilities: Floats, reference: Reference | None, scores: Floats) -> dict[str, float]:
     """One row of `Evaluation.metrics`."""
     bads = int(labels.sum())
     row: dict[str, float] = {"rows": labels.size, "bads": bads, "rate": bads / labels.size if labels.size else np.nan}
@@ -106,7 +109,7 @@ def figures(labels: NDArray[np.uint8], probabilities: Floats, reference: Referen
     for name, interval in INTERVALS.items():
         found = interval(labels, probabilities) if both else Interval(np.nan, np.nan, np.nan)
         row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-    row["psi"] = reference.psi(probabilities) if reference and labels.size else np.nan
+    row["psi"] = reference.psi(scores) if reference and labels.size else np.nan
     line = calibration_line(labels, probabilities) if both else None
     test = hosmer_lemeshow(labels, probabilities) if both else None
     return row | {

@@ -4,10 +4,11 @@
 
     fit(X, y)        align (once), own bins and WOE, two proven rounds        -> iv_, figures_, cohort_
     resume()         go on with a fit that stopped because a service did not answer
-    release()        bands of the cohort's rows, within the release limit     -> bands_, coef_, metrics_, card_
+    release()        bands of the cohort's rows, within the release limit     -> bands_, half_, scorecard_, metrics_, card_
+    refit(rejects)   the bank's half again, with other parameters or rejects
     register()       card signed by both sides, filed with the office
     serve()          after the office's approval: the node may build the score table
-    predict_proba(X) cohort rows by their released band, others by a private query each
+    predict_proba(X) cohort rows by their released band, others by a private query each; so do points, explain, evaluate
 
 `fit` ends at figures that name no row; `release` spends budget and is never called by itself.
 """
@@ -22,17 +23,18 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.validation import check_is_fitted
 
 from bank_client.alignment import AlignedCohort, Progress, align
-from bank_client.applicants import Applicants
+from bank_client.applicants import REFUSED, Applicants
 from bank_client.frames import check_frame, check_labels, columns_of
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
+from bank_client.own_half import OwnHalf, with_bands
 from bank_client.progress import shown
 from bank_client.registration import file_card, open_table
+from bank_client.reject_inference import RejectInference
+from bank_client.reuse import copy_of, fit_copy, is_copy
 from bank_client.scored_model import ScoredModel
 from bank_client.session import Bank
 from crypto.warm import warm_up
@@ -41,14 +43,16 @@ from models.consents import Purpose
 from models.logged import Empty
 from models.problems import PeerUnavailable
 from models.scorecard.bank import bank_columns
-from models.scorecard.card import ModelCard, NodeCard, metrics
-from models.scorecard.design import ENCODINGS, Design, Encoding
+from models.scorecard.card import ModelCard, NodeCard, PointsScale, metrics
+from models.scorecard.design import Encoding
+from models.scorecard.drift import Reference
 from models.scorecard.limits import Limits, Refused
-from models.scorecard.metrics import auc
 from models.training import Released
 
-Floats = NDArray[np.float64]
-FOLDS = 5
+OF_A_RELEASE = (
+    *("model_id_", "card_", "signed_card_", "registered_", "bands_", "half_", "coef_", "intercept_", "calibrator_"),
+    *("reference_", "out_of_fold_"),
+)
 
 
 class JointScorecard(ScoredModel):
@@ -61,6 +65,9 @@ class JointScorecard(ScoredModel):
         max_bins: of a column on either side, 2 to 20.
         encoding: of the bank's own columns in its half: "woe", "one_hot", or "auto" to choose by cross-validation.
         C: inverse strength of the L2 penalty of the bank's half.
+        reject_inference: how applicants that were turned down take part in `refit`.
+        pdo, base_score, base_odds: `base_odds` goods to one bad score `base_score` points, and `pdo` more double the odds.
+        point_decimals: to how many places the points of a bin are rounded; None for not at all.
         purpose: under which new applicants are looked up.
         progress: True for progress bars, or a callable that is called with (what, done, of).
 
@@ -72,7 +79,7 @@ class JointScorecard(ScoredModel):
 
     Attributes (learned by `release`):
         model_id_, bands_ (uint8 in row order), band_means_, coef_, intercept_, encoding_, leakage_, metrics_ (out of
-        fold), card_, node_card_.
+        fold), card_, node_card_; half_: the bank's half; scorecard_: its points.
     """
 
     def __init__(
@@ -84,6 +91,11 @@ class JointScorecard(ScoredModel):
         max_bins: int = 20,
         encoding: Encoding | Literal["auto"] = "auto",
         C: float = 0.3,
+        reject_inference: RejectInference | None = None,
+        pdo: float = 20.0,
+        base_score: float = 600.0,
+        base_odds: float = 50.0,
+        point_decimals: int | None = 0,
         purpose: str = Purpose.LOAN_APPROVAL,
         progress: Progress | bool | None = None,
     ) -> None:
@@ -93,6 +105,11 @@ class JointScorecard(ScoredModel):
         self.max_bins = max_bins
         self.encoding = encoding
         self.C = C
+        self.reject_inference = reject_inference
+        self.pdo = pdo
+        self.base_score = base_score
+        self.base_odds = base_odds
+        self.point_decimals = point_decimals
         self.purpose = purpose
         self.progress = progress
 
@@ -109,6 +126,8 @@ class JointScorecard(ScoredModel):
             Problem: node or office refused; `detail` and `next_step` say what to do.
         """
         bank = self._bank
+        if is_copy(self):
+            return fit_copy(self, X, y)
         check_frame(X)
         labels = check_labels(X, y)
         subjects = self._canonical(X.index)
@@ -154,6 +173,10 @@ class JointScorecard(ScoredModel):
         self.phases_ = dict(bank.phases)
         return self
 
+    def __sklearn_clone__(self) -> Self:
+        """See `bank_client.reuse`: a copy of a released model refits the bank's half, and no copy starts a training."""
+        return copy_of(self)
+
     def attach(self, X: pd.DataFrame, y: pd.Series[Any] | NDArray[Any]) -> Self:
         """Give a trained model that was loaded from a file its training rows back, for `release`."""
         check_is_fitted(self, "job_")
@@ -173,7 +196,7 @@ class JointScorecard(ScoredModel):
         self._rows, self.labels_ = X.iloc[order], labels[order]
 
     def _forget_release(self) -> None:
-        for name in ("model_id_", "card_", "coef_", "intercept_", "bands_", "out_of_fold_", "signed_card_", "registered_"):
+        for name in OF_A_RELEASE:
             self.__dict__.pop(name, None)
         self._looked_up: Applicants | None = None
         self._unfinished = None
@@ -225,16 +248,41 @@ class JointScorecard(ScoredModel):
         self.bands_ = np.frombuffer(released.bands, dtype=np.uint8)
         with bank.phase("own half"):
             self._fit_half(card)
-        figures = metrics(
-            self.labels_, self.out_of_fold_, self._half.predict_proba(self._matrix(self._rows, self.bands_))[:, 1]
-        )
-        own = tuple(column.bins.field for column in self.columns_)
-        institution = bank.config.institution
-        self.set_card(
-            ModelCard(node=card, bank=institution, bank_columns=own, encoding=self.encoding_, metrics=figures, parent=parent)
-        )
+            self._make_card(card, parent)
         self.phases_ = dict(bank.phases)
         return self
+
+    def refit(self, rejects: pd.DataFrame | None = None) -> Self:
+        """Fit the bank's half anew with the present parameters; no training, no release, and the node's half stays as it is.
+
+        The card changes with it: `register` files it again.
+
+        Args:
+            rejects: rows of applicants that were turned down, indexed by subject id, for `reject_inference`. None of them may
+                be in the cohort. Their bands are asked for like those of new applicants, at a private query each; who may not
+                be asked about is left out.
+
+        Raises:
+            ValueError: the training rows are not there (`attach` brings them back), or the rejects cannot be used.
+        """
+        check_is_fitted(self, "card_")
+        if not hasattr(self, "_rows"):
+            raise ValueError("a model from a file needs its training rows for this: call attach(X, y) first")
+        turned_down = None if rejects is None else self._turned_down(rejects)
+        self._fit_half(self.card_.node, turned_down)
+        self._make_card(self.card_.node, self.card_.parent)
+        return self
+
+    def _turned_down(self, rejects: pd.DataFrame) -> pd.DataFrame:
+        check_frame(rejects, fitted=[column.bins.field for column in self.columns_])
+        if self.reject_inference is None:
+            raise ValueError("rejects take part by a method; set reject_inference, e.g. Parcelling(factor=1.5)")
+        known = set(self.cohort_.subjects).intersection(self._canonical(rejects.index))
+        if known:
+            raise ValueError(f"{len(known)} of the rejects are in the cohort, with an outcome; leave them out")
+        bands = self.bands_of(rejects.index)
+        asked = bands != REFUSED
+        return with_bands(rejects[asked], bands[asked])
 
     def _check_release(self, released: Released, card: NodeCard) -> None:
         cohort, bands = self.cohort_, np.frombuffer(released.bands, dtype=np.uint8)
@@ -243,21 +291,42 @@ class JointScorecard(ScoredModel):
         if said != known or bands.size != cohort.rows or int(bands.max()) >= len(released.means):
             self._bank.damaged("release", "the node's card is on another release", artefacts=(wire.encode(released.card),))
 
-    def _fit_half(self, card: NodeCard) -> None:
+    def _fit_half(self, card: NodeCard, rejects: pd.DataFrame | None = None) -> None:
         """Fit the bank's half on [own columns, band mean]; the encoding is the one that is better out of fold."""
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-        wanted: tuple[Encoding, ...] = ENCODINGS if self.encoding == "auto" else (self.encoding,)
-        tried: list[tuple[float, Encoding, Floats, Floats]] = []
-        for encoding in wanted:
-            matrix = Design(tuple(self.columns_), card.band_means, encoding).matrix(columns_of(self._rows), self.bands_)
-            found = cross_val_predict(self._new_half(), matrix, self.labels_, cv=folds, method="predict_proba")[:, 1]
-            tried.append((auc(self.labels_, found), encoding, matrix, found))
-        _, self.encoding_, matrix, self.out_of_fold_ = max(tried, key=lambda one: one[0])
-        half = self._new_half().fit(matrix, self.labels_)
-        self.set_half(half, Design(tuple(self.columns_), card.band_means, self.encoding_))
+        half = OwnHalf(
+            tuple(self.columns_),
+            card.band_means,
+            encoding=self.encoding,
+            C=self.C,
+            reject_inference=self.reject_inference,
+        )
+        training = with_bands(self._rows, self._bands_of_training())
+        self.set_half(half.fit(training, self.labels_, rejects))
+        self.out_of_fold_ = half.out_of_fold_
+        self.reference_ = Reference.of(half.decision_function(training))
 
-    def _new_half(self) -> LogisticRegression:
-        return LogisticRegression(C=self.C, solver="newton-cholesky", max_iter=100)
+    def _make_card(self, card: NodeCard, parent: str) -> None:
+        """The card of the half that was just fitted: its figures are those of rows that it did not see, out of fold."""
+        fitted = self.half_.predict_proba(with_bands(self._rows, self._bands_of_training()))[:, 1]
+        self.set_card(
+            ModelCard(
+                node=card,
+                bank=self._bank.config.institution,
+                bank_columns=tuple(column.bins.field for column in self.columns_),
+                encoding=self.encoding_,
+                metrics=metrics(self.labels_, self.out_of_fold_, fitted),
+                parent=parent,
+                bank_bins=tuple(column.bins.count for column in self.columns_),
+                points=PointsScale(pdo=self.pdo, base_points=self.base_score, base_odds=self.base_odds),
+            )
+        )
+
+    def _bands_of_training(self) -> NDArray[np.uint8]:
+        """Of the rows in `_rows`, which after `fit` are all of the cohort, in its order."""
+        if len(self._rows) == self.cohort_.rows:
+            return self.bands_
+        place = {subject: row for row, subject in enumerate(self.cohort_.subjects)}
+        return self.bands_[[place[subject] for subject in self._canonical(self._rows.index)]]
 
     def save(self, path: str | Path) -> None:
         """Write a trained or released model as JSON, mode 0600: the file holds customers' ids and, released, their bands."""

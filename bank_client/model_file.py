@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from bank_client.alignment import AlignedCohort
+from bank_client.calibrators import NONE, load_calibrator
+from bank_client.own_half import OwnHalf
 from models.scorecard.bank import BankColumn
 from models.scorecard.binning import bins_from_definition
 from models.scorecard.card import ModelCard
 from models.scorecard.design import Design
+from models.scorecard.drift import Reference
 from models.wire import Signed
 
 if TYPE_CHECKING:
     from bank_client.joint_scorecard import JointScorecard
 
-FORMAT = "xinqiao/bank-half/v1"
-PARAMETERS = ("project", "max_bins", "encoding", "C", "purpose")
+FORMAT = "xinqiao/bank-half/v2"
+PARAMETERS = ("project", "max_bins", "encoding", "C", "purpose", "pdo", "base_score", "base_odds", "point_decimals")
 
 
 def save_half(model: JointScorecard, path: str | Path) -> None:
@@ -54,7 +57,8 @@ def load_half(model: JointScorecard, path: str | Path) -> JointScorecard:
         body: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
             raise ValueError(f"{name} has another format than {FORMAT}")
-        model.set_params(**{parameter: body["parameters"][parameter] for parameter in PARAMETERS})
+        given = body["parameters"]
+        model.set_params(**{parameter: given[parameter] for parameter in PARAMETERS if parameter in given})
         cohort, subjects = body["cohort"], tuple(body["cohort"]["subjects"])
         model.cohort_ = AlignedCohort(model.project, cohort["id"], bytes.fromhex(cohort["root"]), subjects, len(subjects))
         model.job_ = body["job"]
@@ -73,6 +77,10 @@ def _released(model: JointScorecard) -> dict[str, Any]:
         "encoding": model.encoding_,
         "coef": model.coef_.tolist(),
         "intercept": model.intercept_.tolist(),
+        "unknown": model.half_.design_.unknown,
+        "shares": [list(shares) for shares in model.half_.shares_],
+        "reference": asdict(model.reference_),
+        "calibrator": None if model.calibrator_ == NONE else model.calibrator_.to_json(),
         "card": msgspec.to_builtins(model.card_),
         "node_card": msgspec.to_builtins(model.node_card_),
     }
@@ -83,9 +91,10 @@ def _load_released(model: JointScorecard, body: dict[str, Any]) -> None:
     model.encoding_ = body["encoding"]
     model.node_card_ = msgspec.convert(body["node_card"], Signed)
     model.set_card(msgspec.convert(body["card"], ModelCard))
-    half = LogisticRegression(C=model.C)
-    half.coef_, half.intercept_ = np.array(body["coef"]), np.array(body["intercept"])
-    model.set_half(half, Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_))
+    design = Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_, float(body["unknown"]))
+    half = OwnHalf.restored(design, body["coef"], body["intercept"], body["shares"], model.C)
+    model.set_half(half, load_calibrator(body["calibrator"]))
+    model.reference_ = Reference(tuple(body["reference"]["edges"]), tuple(body["reference"]["shares"]))
 
 
 def _column(column: BankColumn) -> dict[str, Any]:

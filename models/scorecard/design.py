@@ -18,9 +18,10 @@ from .bank import BankColumn
 from .moments import SCALE
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
 Encoding = Literal["woe", "one_hot"]
 ENCODINGS: tuple[Encoding, ...] = ("woe", "one_hot")
+BAND = "node band"
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Design:
         columns: the bank's own.
         means: of the released bands, by band.
         encoding: of the bank's columns.
+        unknown: stands for the band's mean where the node has no record; the average over the training rows.
     """
 
     columns: tuple[BankColumn, ...]
     means: tuple[float, ...]
     encoding: Encoding = "woe"
+    unknown: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,20 +47,40 @@ class Design:
         for column in self.columns:
             field = column.bins.field
             own += [field] if self.encoding == "woe" else [f"{field}[{i}]" for i in range(column.bins.count)]
-        return (*own, "node band")
+        return (*own, BAND)
 
-    def matrix(self, values: Mapping[str, Sequence[object] | NDArray[np.generic]], bands: Codes) -> Floats:
-        """float64[M, P] from the bank's values by field name, each [M], and bands uint8[M].
+    def codes(self, values: Mapping[str, Sequence[object] | NDArray[np.generic]], bands: NDArray[np.integer]) -> list[Integers]:
+        """Bin int64[M] of each column and then of the band, from the bank's values by field name, each [M].
+
+        Args:
+            values: by field name.
+            bands: integers [M]; below 0 where the node has no record, whose bin comes after all bands.
 
         Raises:
             ValueError: a band that the release does not have.
         """
-        if bands.size and int(bands.max()) >= len(self.means):
+        band = np.asarray(bands, dtype=np.int64)
+        if band.size and int(band.max()) >= len(self.means):
             raise ValueError("a band lies outside the model's bands; use the table of this model")
-        parts = [self._encode(column, column.bins.apply(values[column.bins.field])) for column in self.columns]
-        return np.concatenate([*parts, np.asarray(self.means)[bands][:, None]], axis=1)
+        own = [column.bins.apply(values[column.bins.field]).astype(np.int64) for column in self.columns]
+        return [*own, np.where(band < 0, len(self.means), band)]
 
-    def _encode(self, column: BankColumn, codes: Codes) -> Floats:
+    def matrix(self, values: Mapping[str, Sequence[object] | NDArray[np.generic]], bands: NDArray[np.integer]) -> Floats:
+        """float64[M, P] from the bank's values by field name, each [M], and bands [M], below 0 for no record.
+
+        Raises:
+            ValueError: a band that the release does not have.
+        """
+        return self.encoded(self.codes(values, bands))
+
+    def encoded(self, codes: Sequence[Integers]) -> Floats:
+        """float64[M, P] from the codes of `codes`."""
+        *own, band = codes
+        parts = [self._encode(column, code) for column, code in zip(self.columns, own, strict=True)]
+        means = np.append(np.asarray(self.means, dtype=np.float64), self.unknown)
+        return np.concatenate([*parts, means[band][:, None]], axis=1)
+
+    def _encode(self, column: BankColumn, codes: Integers) -> Floats:
         if self.encoding == "one_hot":
             one_hot: Floats = np.eye(column.bins.count)[codes]
             return one_hot
