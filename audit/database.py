@@ -49,18 +49,23 @@ def open_engine(url: str, **options: Any) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may read before it writes: it holds SQLite's write lock from the start."""
+def writing(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+    """A transaction that may read before it writes: it holds SQLite's write lock from the start.
+
+    With `synced` False, SQLite does not wait for the disk: others see the commit at once and it outlives every process, but
+    it becomes durable only with the next commit that is synced. A machine that fails before that loses it, and with it all
+    that was committed after it. Only for what may be lost so. PostgreSQL always waits.
+    """
     with engine.begin() as connection:
         driver = connection.connection.driver_connection
         if isinstance(driver, _SqliteConnection):
-            driver.begin_write()
+            driver.begin_write(synced=synced)
         yield connection
 
 
 def check_durable(engine: Engine) -> None:
     """Refuse, with ValueError, a database whose commits may be lost when the power fails."""
-    with engine.connect() as connection:
+    with writing(engine) as connection:
         if engine.dialect.name == "sqlite":
             mode = connection.execute(text("PRAGMA journal_mode")).scalar_one()
             level = connection.execute(text("PRAGMA synchronous")).scalar_one()
@@ -77,6 +82,7 @@ class _SqliteConnection(sqlite3.Connection):
 
     write_lock: threading.Lock
     holds_lock = False
+    is_synced: bool | None = None
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _SqliteCursor)
@@ -92,9 +98,10 @@ class _SqliteConnection(sqlite3.Connection):
         if not statement.lstrip()[:7].upper().startswith(READING_STATEMENTS):
             self.begin_write()
         elif not self.in_transaction:
+            self._sync(True)
             self.run("BEGIN")
 
-    def begin_write(self) -> None:
+    def begin_write(self, *, synced: bool = True) -> None:
         if self.holds_lock:
             return
         if not self.write_lock.acquire(timeout=BUSY_SECONDS):
@@ -102,6 +109,7 @@ class _SqliteConnection(sqlite3.Connection):
         self.holds_lock = True
         try:
             if not self.in_transaction:
+                self._sync(synced)
                 self.run("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             self._release()
@@ -125,6 +133,12 @@ class _SqliteConnection(sqlite3.Connection):
             super().close()
         finally:
             self._release()
+
+    def _sync(self, synced: bool) -> None:
+        """Set before each transaction, where it differs, so that none inherits another's."""
+        if self.is_synced != synced:
+            self.run(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self.is_synced = synced
 
     def _release(self) -> None:
         if self.holds_lock:
@@ -163,6 +177,5 @@ def _factory(lock: threading.Lock) -> Callable[..., _SqliteConnection]:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin here, not in the driver's guess
     connection.run("PRAGMA journal_mode=WAL")
-    connection.run("PRAGMA synchronous=FULL")
     connection.run("PRAGMA foreign_keys=ON")
     connection.run("PRAGMA secure_delete=ON")

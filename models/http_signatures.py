@@ -63,10 +63,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Proven:
-    """What a verified signature proves: who signed, the nonce, when it expires (POSIX seconds), the body's digest field."""
+    """What a verified signature proves: who signed, the nonce, its times (POSIX seconds), the body's digest field."""
 
     key_id: str
     nonce: str
+    created: int
     expires: int
     digest: str
 
@@ -122,7 +123,8 @@ def verify_head(request: Request, find_key: Callable[[str], Ed25519PublicKey | N
         key.verify(base64.b64decode(signature[1]), _signature_base(request, fields, found["value"]))
     except (InvalidSignature, binascii.Error):
         raise BadSignature("the signature does not verify") from None
-    return Proven(key_id, parameters["nonce"], int(parameters["expires"]), fields["content-digest"])
+    created, expires = int(parameters["created"]), int(parameters["expires"])
+    return Proven(key_id, parameters["nonce"], created, expires, fields["content-digest"])
 
 
 def verify_body(proven: Proven, body: bytes) -> None:

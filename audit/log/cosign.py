@@ -124,7 +124,8 @@ class Cosigning:
         except Exception as error:
             logger.warning("the witness %s cannot be asked: %s", cosigner.key.name, error)
         else:
-            with writing(self._log.engine) as connection:
+            # The witness remembers; a line that is lost is asked for again.
+            with writing(self._log.engine, synced=False) as connection:
                 self._log.store.add_cosignature(connection, checkpoint.size, str(cosigner.key), line)
             self._log.waiters.cosigned()
 

@@ -1,8 +1,14 @@
-"""Who is at the gate: signature over the head first, then the nonce, standing and role, and only then the body."""
+"""Who is at the gate: signature over the head first, then the nonce, standing and role, and only then the body.
+
+A nonce is committed before anything is done, where all processes see it, but SQLite does not wait for the disk. A machine
+that fails may forget the last nonces, and then forgets as well what was recorded after them: a request that left a leaf has
+its nonce on the disk. Mere reading leaves nothing: so what was signed before the machine started is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,10 +19,15 @@ from sqlalchemy.exc import IntegrityError
 from audit.combining import Combiner
 from audit.database import writing
 from models import problems
-from models.http_signatures import Proven, Request, verify_head
+from models.http_signatures import SKEW_SECONDS, Proven, Request, verify_head
 from models.parties import Institution, Person, Role
 
 MOST_TOGETHER = 64
+
+
+def machine_started() -> float:
+    """When this machine started, POSIX seconds by the present clock."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class DirectorySource(Protocol):
@@ -38,8 +49,15 @@ class Visitor:
 class Entrance:
     """Authenticates and admits; remembers nonces in the database, so that workers and restarts share them."""
 
-    def __init__(self, engine: Engine, nonces: Table, directory: DirectorySource) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        nonces: Table,
+        directory: DirectorySource,
+        started: Callable[[], float] = machine_started,
+    ) -> None:
         self._engine = engine
+        self._started = started
         self._keep = insert(nonces)
         self._directory = directory
         self._remember = Combiner(self._remember_all, most=MOST_TOGETHER)
@@ -56,6 +74,8 @@ class Entrance:
             return entry[0].public_key()
 
         proven = verify_head(request, find_key)
+        if proven.created <= self._started() + SKEW_SECONDS:
+            raise problems.BadSignature("this was signed before the service's machine started: sign the request anew")
         return Visitor(*found[proven.key_id], proven)
 
     def admit(self, visitor: Visitor, roles: frozenset[Role]) -> None:
@@ -69,9 +89,8 @@ class Entrance:
             raise problems.WrongRole(f"the role {visitor.person.role} may not do this; allowed: {allowed}")
 
     def _remember_all(self, nonces: Sequence[dict[str, object]]) -> Sequence[Exception | None]:
-        """Durably before anything is done, so that a restart forgets none."""
         try:
-            with writing(self._engine) as connection:
+            with writing(self._engine, synced=False) as connection:
                 connection.execute(self._keep, list(nonces))
         except IntegrityError:
             if len(nonces) == 1:

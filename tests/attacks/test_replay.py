@@ -15,6 +15,7 @@ import json
 import random
 import re
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -324,6 +325,16 @@ def test_a_replay_after_a_restart_is_refused(tmp_path: Path, database_url: str) 
             assert send(captured[0], to=moved(captured[0], f"http://127.0.0.1:{port}")).status_code == 401
             assert send(captured[1], to=moved(captured[1], f"http://127.0.0.1:{port}")).status_code == 200
             assert send(captured[1]).status_code == 401, "and the first worker knows what the second one took"
+
+
+def test_what_was_signed_before_the_machine_started_is_refused(made: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its nonce may have been lost, where the machine failed before the disk had it."""
+    request = made.sign("node", MODELLER, "GET", "/receipts/0")
+    with monkeypatch.context() as patched:
+        patched.setattr(made.pair.app.state.gate._entrance, "_started", time.time)
+        response = send(request)
+    assert (response.status_code, response.json()["type"]) == (401, f"{URN}bad-signature")
+    assert send(request).status_code == 200, "it was never taken"
 
 
 def test_two_workers_at_once_take_a_request_once(made: Stage) -> None:
