@@ -95,7 +95,7 @@ class ProjectOpened(Message):
 class ProjectStatus(Message):
     """State of a project at the office: ``filed``, ``approved``, ``refused`` or ``suspended``; the approval where it stands.
 
-    `project` is what was filed, `accepted` the banks of a project of several that take part.
+    Of a project of several banks, `project` is what was filed and `accepted` the banks that take part so far.
     """
 
     state: str

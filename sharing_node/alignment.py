@@ -152,7 +152,7 @@ class Alignment:
     def _project(self, call: Call) -> Project:
         with call.engine.connect() as connection:
             project = state.project(connection, call.path["project"])
-        if project.bank != call.institution.id:
+        if call.institution.id not in project.members:
             raise Forbidden("this project belongs to another bank")
         if project.kind is not ProjectKind.JOINT_SCORECARD:
             raise NotApproved("this project is for checks, not for joint modelling")

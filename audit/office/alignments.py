@@ -72,7 +72,8 @@ class Alignments:
     def _check_context(self, call: Call, stored: StoredProject) -> None:
         body: FileAlignment = call.body
         context, project = body.context, stored.project
-        if (context.bank, context.modeller) != (call.institution.id, call.person.id) or project.bank != call.institution.id:
+        own = (call.institution.id, call.person.id)
+        if (context.bank, context.modeller) != own or call.institution.id not in project.members:
             raise BadTicket("the context or its project is another bank's or modeller's")
         if not call.now < context.expires <= call.now + self._office.settings.bulk_hours * 3600:
             raise BadTicket(f"an alignment ends within {self._office.settings.bulk_hours} hours from now, and not before")

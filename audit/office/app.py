@@ -15,6 +15,7 @@ from audit.log import Cosigner, HighWaterFile, Log, Sequencer
 from audit.log.http import log_router, witness_router
 from audit.office import tables
 from audit.office.access import Oversight
+from audit.office.aggregations import Openings
 from audit.office.alignments import Alignments
 from audit.office.batches import Batches
 from audit.office.consents import Consents
@@ -36,6 +37,7 @@ from audit.service.outcome import Raw
 from audit.service.serving import begin_worker, pace
 from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
+from models.aggregation import MOST_WORDS, FileOpening
 from models.alignment import FileAlignment
 from models.batches import Batch
 from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
@@ -49,6 +51,7 @@ from models.wire import Signed
 
 MIB = 1 << 20
 CLERK, AUDITOR, NODE = {Role.CLERK}, {Role.CLERK, Role.AUDITOR}, {Role.NODE}
+APPROVER = {Role.APPROVER}
 MODELLER, OFFICER, BANK = {Role.MODELLER}, {Role.LOAN_OFFICER}, {Role.MODELLER, Role.LOAN_OFFICER}
 
 
@@ -145,7 +148,12 @@ def _banks(gate: Gate, office: Office) -> None:
     post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
     post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
     post("POST", "/projects/{id}/decision", action="project.decide", roles=CLERK, takes=Decision)(projects.decide)
-    gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK, why=why)(projects.status)
+    gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK | APPROVER, why=why)(projects.status)
+    post("POST", "/projects/{id}/acceptance", action="project.accept", roles=MODELLER | APPROVER, takes=Signed)(projects.accept)
+    openings, limit = Openings(office), 16 * MOST_WORDS
+    post("POST", "/aggregations/openings", action="aggregate.proof", roles=MODELLER, takes=FileOpening, limit=limit)(
+        openings.file
+    )
     tickets = TicketOffice(office)
     post("POST", "/tickets", action="ticket", roles=BANK, takes=RequestTickets, limit=16 * MIB)(tickets.request)
     alignments = Alignments(office)

@@ -6,6 +6,7 @@ import re
 
 from sqlalchemy import Connection
 
+from audit.office import acceptances
 from audit.office.office import Office
 from audit.office.store import projects
 from audit.office.store.projects import APPROVED, FILED, REFUSED, SUSPENDED, StoredProject
@@ -25,6 +26,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST_TRAININGS = 12
 MOST_RELEASES = 4
 MOST_CHECKS = 10_000_000
+MOST_TABLES = 24  # releases of a project of statistics
 
 
 class Projects:
@@ -41,6 +43,7 @@ class Projects:
         self._check(project, call.now)
 
         def record(connection: Connection) -> None:
+            acceptances.check_banks(connection, project)
             if projects.get_project(connection, project.id) is not None:
                 raise Conflict("a project with this id was filed before; choose another id")
             projects.add_project(connection, project)
@@ -53,11 +56,18 @@ class Projects:
         decision: Decision = call.body
         with call.engine.connect() as connection:
             stored = self.get(connection, call.path["id"])
-        check_decision(decision, stored.project.id, stored.project.requested_by, stored.state, call)
+            check_decision(decision, stored.project.id, stored.project.requested_by, stored.state, call)
+            seats = acceptances.seats(connection, stored.project) if decision.approve else ()
         approval: Signed | None = None
         if decision.approve:
             approval = self._office.sign(
-                ProjectApproval(project=stored.project, decided_by=call.person.id, decided_at=call.now, reason=decision.reason)
+                ProjectApproval(
+                    project=stored.project,
+                    decided_by=call.person.id,
+                    decided_at=call.now,
+                    reason=decision.reason,
+                    seats=seats,
+                )
             )
         state = APPROVED if decision.approve else REFUSED
 
@@ -73,10 +83,30 @@ class Projects:
         """GET /projects/{id}: its state, for the bank that filed it and for clerks."""
         with call.engine.connect() as connection:
             stored = self.get(connection, call.path["id"])
-        if call.institution.kind is InstitutionKind.BANK and stored.project.bank != call.institution.id:
+            accepted = acceptances.accepted(connection, stored.project)
+        if call.institution.kind is InstitutionKind.BANK and call.institution.id not in stored.project.members:
             raise Forbidden("this project belongs to another bank")
-        state = SUSPENDED if stored.suspended else stored.state
-        return ProjectStatus(state=state, reason=stored.reason, approval=None if stored.suspended else stored.approval)
+        return ProjectStatus(
+            state=SUSPENDED if stored.suspended else stored.state,
+            reason=stored.reason,
+            approval=None if stored.suspended else stored.approval,
+            project=stored.project if accepted else None,
+            accepted=accepted,
+        )
+
+    def accept(self, call: Call) -> Outcome:
+        """POST /projects/{id}/acceptance: another bank of a project of several says that it takes part, and who acts for it."""
+        with call.engine.connect() as connection:
+            stored = self.get(connection, call.path["id"])
+            if stored.state != FILED:
+                raise Conflict("this project has been decided already")
+            acceptance = acceptances.check_acceptance(connection, stored.project, call)
+
+        def record(connection: Connection) -> None:
+            acceptances.add(connection, acceptance, call.body, call.now)
+
+        facts = {"project": stored.project.id, "digest": acceptance.digest}
+        return Outcome(Empty(), [LeafDraft("project.accept", facts, {"modeller": acceptance.modeller})], record)
 
     @staticmethod
     def get(connection: Connection, project_id: str) -> StoredProject:
@@ -93,8 +123,9 @@ class Projects:
             raise Unusable(f"the purpose is one of {', '.join(Purpose)}")
         if not now < project.valid_to or not project.valid_from < project.valid_to:
             raise Unusable("the project's period is over, or ends before it begins")
-        if not (0 <= project.trainings <= MOST_TRAININGS and 0 <= project.releases <= MOST_RELEASES):
-            raise Unusable(f"a project has at most {MOST_TRAININGS} trainings and {MOST_RELEASES} releases")
+        most = MOST_TABLES if project.kind is ProjectKind.STATISTICS else MOST_RELEASES
+        if not (0 <= project.trainings <= MOST_TRAININGS and 0 <= project.releases <= most):
+            raise Unusable(f"a project of this kind has at most {MOST_TRAININGS} trainings and {most} releases")
         if not 0 <= project.checks <= MOST_CHECKS:
             raise Unusable(f"a project has at most {MOST_CHECKS} checks")
         check_fields(self._office.catalogue, project)
@@ -102,6 +133,10 @@ class Projects:
 
 def check_fields(catalogue: Catalogue, project: Project) -> None:
     """Refuse fields that do not exist, that stand twice, or that this kind of project may never use."""
+    if project.kind is ProjectKind.STATISTICS:
+        if project.fields:
+            raise Unusable("statistics sum what banks have themselves; such a project names no field of the node")
+        return
     if not project.fields or len(set(project.fields)) != len(project.fields):
         raise Unusable("a project names at least one field, and none twice")
     if unknown := [name for name in project.fields if name not in catalogue]:

@@ -8,6 +8,7 @@ batches           ``office_batch`` (what was filed and decided), ``office_batch_
 accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``,
                   ``office_report`` (what became of it), ``office_count`` (what budgets and patterns are held against)
 joint trainings   ``office_round`` and ``office_vector`` (commitments and HMACs, never values), ``office_verdict``
+several banks     ``office_acceptance`` (who takes part in a project), ``office_opening`` (the word on an input, no value)
 ================  ================================================================================================
 """
 
@@ -282,6 +283,26 @@ vector = Table(
     Column("commitment", LargeBinary(32), nullable=False),
     Column("filed_at", BigInteger, nullable=False),
     Index("ix_office_vector_labels", "subjects", "place"),
+)
+
+acceptance = Table(
+    "office_acceptance",
+    metadata,
+    Column("project", Id, ForeignKey("office_project.id"), primary_key=True),
+    Column("bank", Id, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+opening = Table(
+    "office_opening",
+    metadata,
+    Column("session", Word, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("bank", Id, primary_key=True),
+    Column("masked", LargeBinary(32), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 verdict = Table(
