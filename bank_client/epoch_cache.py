@@ -88,9 +88,7 @@ class EpochCache:
         # The boundaries of a city's columns make a manifest of 160 kB: it is sent where there is a new one.
         answer = self._bank.node.client.get_raw(f"/tables/{self._name}/manifest{known}")
         if self._epoch is None or answer:
-            sealed = wire.decode(answer, SealedManifest)
-            if self._epoch is None or self._epoch.sealed != sealed:
-                self._epoch = self._open(sealed)
+            self._epoch = self._open(wire.decode(answer, SealedManifest))
         if self._epoch.manifest.expires_at <= time.time():
             self._verify(self._epoch.sealed)  # says so, as for an epoch that was never good
         return self._epoch
