@@ -51,6 +51,19 @@ class FieldPlan(Message):
     bins: int
 
 
+class GroupTerms(Message):
+    """That a training is one bank's part of a training of several.
+
+    `banks` are those that joined, ascending; `columns` the definitions of the common bank columns; `largest_rows` the rows of
+    the largest cohort, which scales go by.
+    """
+
+    group: str
+    banks: tuple[str, ...]
+    columns: tuple[bytes, ...]
+    largest_rows: int
+
+
 class JobPlan(Message):
     """What the node will answer: the bins of each field, bands, and what was reduced and why.
 
@@ -68,6 +81,7 @@ class JobPlan(Message):
     label_aggregates: int
     notes: tuple[str, ...] = ()
     binning: tuple[FieldBinning, ...] = ()
+    group: GroupTerms | None = None
 
 
 class Column(Message):
@@ -90,10 +104,14 @@ class Opening(Message):
 
 
 class FileInputs(Message):
-    """The bank shows the office a round's inputs before its first message; the office keeps only HMACs."""
+    """The bank shows the office a round's inputs before its first message; the office keeps only HMACs.
+
+    `columns` is the node's word on the columns common to several banks, in the second round of their training.
+    """
 
     plan: Signed
     opening: Opening
+    columns: Signed | None = None
 
 
 class VectorInfo(Message):

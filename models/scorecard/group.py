@@ -54,6 +54,28 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class MemberPlan:
+    """One bank's part: its masked products, and the bins of each common bank column."""
+
+    plan: Plan
+    columns: tuple[int, ...]
+
+    def words(self, round_: int) -> int:
+        """Length of the vector that a bank masks in a round: w, then its counts or moments; the same for all banks."""
+        shape = self.plan.shape(round_)
+        return shape.columns * len(shape.vectors) + int(np.prod(self._side(round_)))
+
+    def split(self, round_: int, words: Words) -> tuple[Words, Integers]:
+        """w uint64[J, V], and the counts int64[2, bins] of round 1 or the moments int64[K+2, K+2] of round 2."""
+        shape = self.plan.shape(round_)
+        end = shape.columns * len(shape.vectors)
+        return words[:end].reshape(shape.columns, -1), words[end:].view(np.int64).reshape(self._side(round_))
+
+    def _side(self, round_: int) -> tuple[int, int]:
+        return (2, sum(self.columns)) if round_ == COUNTS else (len(self.columns) + 2, len(self.columns) + 2)
+
+
+@dataclass(frozen=True)
 class GroupMember:
     """One bank: its name, the rows of its cohort, and the name of its set of subjects (32 bytes)."""
 
@@ -112,18 +134,9 @@ class GroupPlan:
         largest = max(member.rows for member in self.members)
         return Plan(self.member(bank).rows, self.bins, len(self.columns), banks=len(self.members), largest_rows=largest)
 
-    def words(self, round_: int) -> int:
-        """Length of the vector that a bank masks in a round: w, then its counts or moments."""
-        shape = self.plan(self.banks[0]).shape(round_)
-        own = 2 * sum(self.columns) if round_ == COUNTS else (len(self.columns) + 2) ** 2
-        return shape.columns * len(shape.vectors) + own
-
-    def split(self, round_: int, words: Words) -> tuple[Words, Integers]:
-        """w uint64[J, V], and the counts int64[2, bins] of round 1 or the moments int64[K+2, K+2] of round 2."""
-        shape = self.plan(self.banks[0]).shape(round_)
-        end = shape.columns * len(shape.vectors)
-        side = (2, sum(self.columns)) if round_ == COUNTS else (len(self.columns) + 2,) * 2
-        return words[:end].reshape(shape.columns, -1), words[end:].view(np.int64).reshape(side)
+    def part(self, bank: str) -> MemberPlan:
+        """What one bank is told: its own sizes, and of the others how many they are and the rows of the largest."""
+        return MemberPlan(self.plan(bank), self.columns)
 
     def check_enough(self, banks: Sequence[str]) -> None:
         """Refuse a sum over too few banks; raises `LimitRefused`."""
@@ -133,6 +146,11 @@ class GroupPlan:
                 f"{len(banks)} of {len(self.members)} banks are left where {self.fewest} are needed, so nothing comes out",
                 "Train again when the others are back.",
             )
+
+    def fewest_rows(self) -> int:
+        """Rows of the smallest cohorts that a sum may come down to once those of c conspiring banks are known."""
+        rows = sorted(member.rows for member in self.members)
+        return sum(rows[: self.fewest - collusion_bound(len(rows))])
 
     def check_same(self, first: Sequence[str], second: Sequence[str]) -> None:
         """Refuse a second round over other banks than the first; raises `LimitRefused`."""

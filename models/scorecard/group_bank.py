@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crypto.masked_product import BankProduct
 
-from .group import GroupPlan, masked_words
+from .group import MemberPlan, masked_words
 from .group_inputs import check_group_inputs, code_vector, own_part
 from .inputs import BankVector, Opening
 from .limits import Limits, OutOfOrder
@@ -25,8 +25,7 @@ class GroupBankTraining:
     """One training at one of the banks. For each round: `opening` (to the office), `open_round`, `encrypt`, `answer`.
 
     Args:
-        plan: from the node.
-        bank: this one's name.
+        part: from the node.
         labels: uint8[N], 0 or 1, in the cohort's order.
         codes: uint8[N] of each common column, in the same order.
         limits: of the project.
@@ -38,15 +37,13 @@ class GroupBankTraining:
 
     def __init__(
         self,
-        plan: GroupPlan,
-        bank: str,
+        part: MemberPlan,
         labels: Codes,
         codes: Sequence[Codes],
         limits: Limits,
         seeds: Sequence[bytes] | None = None,
     ) -> None:
-        self.plan, self.bank = plan, bank
-        self._own, self._limits = plan.plan(bank), limits
+        self.part, self._limits = part, limits
         self._codes = tuple(np.asarray(column, dtype=np.uint8) for column in codes)
         self._labels = BankVector.of_labels(labels)
         self._seeds = tuple(seeds or [secrets.token_bytes(32) for _ in ROUNDS])
@@ -56,7 +53,7 @@ class GroupBankTraining:
         self._product: BankProduct | None = None
 
     def __repr__(self) -> str:
-        return f"GroupBankTraining(bank={self.bank!r}, round={self._round}, inputs=<secret>)"
+        return f"GroupBankTraining(round={self._round}, inputs=<secret>)"
 
     def take_levels(self, levels: Sequence[Integers]) -> None:
         """The common levels int64[B] of each column, before round 2; raises `InputRefused`."""
@@ -76,7 +73,7 @@ class GroupBankTraining:
             raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
         opening = self.opening(self._round + 1)
         self._round += 1
-        shape = self._own.shape(self._round)
+        shape = self.part.plan.shape(self._round)
         self._product = BankProduct(shape, session_seed, opening.alphas[: len(shape.vectors)], opening.seed)
 
     def encrypt(self) -> tuple[Words, Words]:
@@ -87,10 +84,10 @@ class GroupBankTraining:
         """(h, c) → the words that go under the masks: w and the bank's own counts or moments. Never send them bare."""
         w = self._current.answer(h, c)
         self._product = None
-        return masked_words(w, own_part(self._openings[self._round], self._round, self.plan.columns))
+        return masked_words(w, own_part(self._openings[self._round], self._round, self.part.columns))
 
     def _checked(self, opening: Opening, round_: int, levels: Sequence[Integers]) -> Opening:
-        check_group_inputs(opening, round_, self._own, self.plan.columns, levels, self._limits)
+        check_group_inputs(opening, round_, self.part, levels, self._limits)
         return opening
 
     @property

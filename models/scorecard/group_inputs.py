@@ -25,43 +25,39 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.errors import AggregationRefused
 from crypto.masked_product import digest_bp, digest_hc
 from crypto.masked_product.bank import BankProduct
-from crypto.secure_aggregation import Round, replay, words_digest
 
-from .group import GroupPlan, counts_of, masked_words, opening_specs
+from .group import GroupPlan, MemberPlan, counts_of, masked_words, opening_specs
 from .inputs import BankVector, Opening, check_shape, check_vector, differing_rows
 from .limits import InputRefused, Limits
-from .rounds import COUNTS, Plan, moments_of
+from .rounds import COUNTS, moments_of
 
 Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 
-def check_group_inputs(
-    opening: Opening, round_: int, plan: Plan, bins: Sequence[int], levels: Sequence[Integers], limits: Limits
-) -> None:
+def check_group_inputs(opening: Opening, round_: int, part: MemberPlan, levels: Sequence[Integers], limits: Limits) -> None:
     """Check what one bank opened for a round.
 
     Args:
         opening: of the round; in round 1 labels and bare codes, in round 2 labels and levelled columns.
         round_: 1 or 2.
-        plan: of this bank.
-        bins: of each common column.
+        part: of this bank.
         levels: int64[B] of each, common to all banks; not looked at in round 1.
         limits: of the project.
 
     Raises:
         InputRefused: naming the malformed input in plain words.
     """
+    plan = part.plan
     if len(opening.seed) != 32 or len(opening.vectors) != len(opening_specs(plan, round_)):
         raise InputRefused("wrong-vectors", f"Round {round_} takes {len(opening_specs(plan, round_))} vectors, labels first")
     for place, vector in enumerate(opening.vectors):
         name = "The label vector" if place == 0 else f"Column {place}"
         check_shape(name, vector, plan.rows)
         if place and round_ == COUNTS:
-            _check_codes(name, vector, bins[place - 1])
+            _check_codes(name, vector, part.columns[place - 1])
         elif place:
             check_vector(name, vector, limits, labels=False, support=False)
             if not np.array_equal(vector.levels, levels[place - 1]):
@@ -107,31 +103,6 @@ def code_vector(codes: NDArray[np.uint8]) -> BankVector:
     return BankVector(codes, np.arange(256, dtype=np.int64), 255, 1)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class GroupRecord:
-    """What the office is handed of one bank in one round.
-
-    Attributes:
-        session_seed: 32 bytes, from both nonces.
-        opening: by the bank.
-        answer: the node's (h, c) as the bank hands them in.
-        product, reply, masked: hex digests of (b, p), (h, c) and the masked words, as the node signed and logged them.
-        aggregation: the round of the aggregation.
-        keys: its key list. sharers: whose masks are in the words. masks: the bank's opening of its own.
-    """
-
-    session_seed: bytes
-    opening: Opening
-    answer: tuple[Words, Words]
-    product: str
-    reply: str
-    masked: str
-    aggregation: Round
-    keys: bytes
-    sharers: tuple[str, ...]
-    masks: bytes
-
-
 def own_part(opening: Opening, round_: int, bins: Sequence[int]) -> Integers:
     """The bank's own counts int64[2, bins] in round 1, its moments int64[K+2, K+2] in round 2."""
     if round_ == COUNTS:
@@ -139,32 +110,40 @@ def own_part(opening: Opening, round_: int, bins: Sequence[int]) -> Integers:
     return moments_of(opening, round_)
 
 
-def replay_member(plan: GroupPlan, bank: str, round_: int, record: GroupRecord) -> None:
-    """Recompute all that one bank sent in a round from what it opened; the inputs themselves are checked before.
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupRecord:
+    """What the office is handed of one bank's product in one round.
+
+    Attributes:
+        session_seed: 32 bytes, from both nonces.
+        opening: by the bank.
+        answer: the node's (h, c) as the bank hands them in.
+        product, reply: hex digests of (b, p) and (h, c), as the node signed and logged them.
+    """
+
+    session_seed: bytes
+    opening: Opening
+    answer: tuple[Words, Words]
+    product: str
+    reply: str
+
+
+def replayed_words(part: MemberPlan, round_: int, record: GroupRecord) -> Words:
+    """The words uint64[words] that the bank must have put under its masks; the inputs themselves are checked before.
 
     Raises:
         InputRefused: naming the message that is not what the opening gives.
     """
-    own = plan.plan(bank)
     h, c = record.answer
     if digest_hc(h, c).hex() != record.reply:
         raise InputRefused("answer-not-the-nodes", f"The answer handed in for round {round_} is not the one the node sent")
-    alphas = record.opening.alphas[: len(own.vectors(round_))]
-    product = BankProduct(own.shape(round_), record.session_seed, alphas, record.opening.seed)
+    alphas = record.opening.alphas[: len(part.plan.vectors(round_))]
+    product = BankProduct(part.plan.shape(round_), record.session_seed, alphas, record.opening.seed)
     if digest_bp(*product.encrypt()).hex() != record.product:
         raise InputRefused(
             "product-not-as-committed", f"The encrypted vectors of round {round_} are not the encryption of the committed ones"
         )
-    words = masked_words(product.answer(h, c), own_part(record.opening, round_, plan.columns))
-    try:
-        masked = replay(record.aggregation, record.masks, record.keys, record.sharers, bank, words)
-    except AggregationRefused as error:
-        raise InputRefused("masks-not-as-committed", f"The masks of round {round_} are not as advertised: {error}") from None
-    if words_digest(masked).hex() != record.masked:
-        raise InputRefused(
-            "response-not-as-committed",
-            f"The masked answer of round {round_} is not what the committed vectors, seed and masks give",
-        )
+    return masked_words(product.answer(h, c), own_part(record.opening, round_, part.columns))
 
 
 def _check_codes(name: str, vector: BankVector, bins: int) -> None:

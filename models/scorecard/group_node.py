@@ -18,8 +18,10 @@ from crypto.xof import derive_key
 from models.problems import BadMessage
 from models.wire import Message, decode, encode, pack
 
+from .columns import NodeColumns
 from .group import GroupPlan, pooled_name
-from .learner import FieldFigure, Figures, Learner, NodeColumns
+from .group_inputs import check_all_classes
+from .learner import FieldFigure, Figures, Learner
 from .limits import InputRefused, Limits
 from .node import NodeSecrets, NodeTraining, Step
 from .noise import NodeNoise
@@ -46,7 +48,7 @@ class _MemberState(Message):
 
 
 class MemberTraining(NodeTraining):
-    """One bank's part at the node. Steps: for each of two rounds `open_round`, `respond`, `receive_masked`, `settle`.
+    """One bank's part at the node. Steps: for each of two rounds `open_round`, `respond`, `close_product`, `settle`.
 
     Args:
         job: this bank's name for the job, as in the verdict.
@@ -87,14 +89,15 @@ class MemberTraining(NodeTraining):
         """The office's HMACs of this round's vectors."""
         return self._macs
 
-    def receive_masked(self, digest: bytes) -> Digests:
-        """Take note of the masked words that came, by SHA-256; the digests that the office will compare.
-
-        Other words of the same round, as after a round of the aggregation that came to nothing, take the place of the first.
-        """
+    def close_product(self) -> Digests:
+        """What the office will compare of this round's product; the answer to it goes under the masks of the aggregation."""
         self._expect(Step.RECEIVE)
-        self._digests[self._round] = Digests(*self._sent, digest.hex(), "")
+        self._digests[self._round] = Digests(*self._sent, "", "")
         return self._digests[self._round]
+
+    def learned_so_far(self) -> LearnedState:
+        """What `settle` gave; stays inside the node."""
+        return self._learner.snapshot()
 
     def settle(self, learned: LearnedState, figures: Figures | None = None) -> None:
         """Go on with what was learned over all survivors; with `figures` after round 2, the training is proven."""
@@ -153,7 +156,7 @@ def learn_counts(members: Mapping[str, MemberTraining], total: Words, noise_key:
         LimitRefused: too few banks.
     """
     plan, banks = _agreed(members)
-    w, counts = plan.split(COUNTS, total)
+    w, counts = plan.part(banks[0]).split(COUNTS, total)
     decoded = recover_sum([members[bank].product for bank in banks], w)
     learner = _learner(members, banks, noise_key, limits)
     learner.learn_woe(decoded[:, 0], _mac(members, banks, 0))
@@ -168,10 +171,16 @@ def learn_moments(
     learned: LearnedState,
     first: Sequence[str],
 ) -> tuple[LearnedState, Figures]:
-    """Round 2 over the banks of round 1, `first`: all weights, and the figures that may be shown; else as `learn_counts`."""
+    """Round 2 over the banks of round 1, `first`: all weights, and the figures that may be shown; else as `learn_counts`.
+
+    Raises:
+        LimitRefused: other banks than in round 1, or too few.
+        InputRefused: one of the classes has too few rows over all banks.
+    """
     plan, banks = _agreed(members)
     plan.check_same(first, banks)
-    w, moments = plan.split(MOMENTS, total)
+    w, moments = plan.part(banks[0]).split(MOMENTS, total)
+    check_all_classes(int(moments[-1, -1]), plan.rows(banks), plan, limits)
     decoded = recover_sum([members[bank].product for bank in banks], w)
     learner = _learner(members, banks, noise_key, limits)
     learner.restore(learned)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from models import wire
 from models.scorecard.binning import Bins, bin_columns
+from models.scorecard.columns import NodeColumns, NodeField
 from models.scorecard.group import pooled_name
 from models.scorecard.group_columns import propose
 from models.scorecard.group_node import pooled_columns
-from models.scorecard.learner import Learner, NodeColumns, NodeField
+from models.scorecard.learner import Learner
 from models.scorecard.limits import Limits
 from models.scorecard.moments import SCALE, bank_moments
 from models.scorecard.noise import NodeNoise

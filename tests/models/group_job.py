@@ -11,14 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from crypto import secure_aggregation as sa
+from crypto.errors import AggregationRefused
 from models.scorecard.binning import Bins
+from models.scorecard.columns import NodeColumns
 from models.scorecard.group import GroupMember, GroupPlan
 from models.scorecard.group_bank import GroupBankTraining
 from models.scorecard.group_columns import CommonColumn, common_columns
-from models.scorecard.group_inputs import GroupRecord, check_group_inputs, codes_as_vectors, replay_member
+from models.scorecard.group_inputs import GroupRecord, check_group_inputs, codes_as_vectors, replayed_words
 from models.scorecard.group_node import Counted, MemberTraining, learn_counts, learn_moments
 from models.scorecard.inputs import Opening
-from models.scorecard.learner import Figures, NodeColumns
+from models.scorecard.learner import Figures
 from models.scorecard.limits import InputRefused, Limits
 from models.scorecard.node import NodeSecrets
 from models.scorecard.noise import alpha_mac
@@ -60,6 +62,7 @@ class GroupJob:
     failed: dict[str, str] = field(default_factory=dict)
     inputs: dict[tuple[str, int], Words] = field(default_factory=dict)
     columns: list[CommonColumn] = field(default_factory=list)
+    _answers: dict[tuple[str, int], tuple[Words, Words]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = next(iter(self.cohorts.values()))
@@ -79,7 +82,9 @@ class GroupJob:
             for place, (bank, rows) in enumerate(sorted(self.cohorts.items()))
         }
         self.banks = {
-            bank: GroupBankTraining(self.plan, bank, rows.labels, rows.codes, self.limits, [bytes([r]) * 32 for r in (1, 2)])
+            bank: GroupBankTraining(
+                self.plan.part(bank), rows.labels, rows.codes, self.limits, [bytes([r]) * 32 for r in (1, 2)]
+            )
             for bank, rows in sorted(self.cohorts.items())
         }
 
@@ -118,7 +123,7 @@ class GroupJob:
             return [bank for bank in among if self.lost.get(bank) != (round_, step)]
 
         members = tuple(sa.Member(bank, key_of(bank).public_key().public_bytes_raw()) for bank in banks)
-        aggregation = sa.Round(f"group/{round_}", 1, members, self.plan.words(round_))
+        aggregation = sa.Round(f"group/{round_}", 1, members, self.plan.part(banks[0]).words(round_))
         people = {bank: sa.Participant(aggregation, bank, key_of(bank)) for bank in banks}
         here = there("keys", banks)
         keys = sa.key_list(aggregation, {bank: people[bank].advertise_keys() for bank in here})
@@ -133,9 +138,16 @@ class GroupJob:
         digests = {bank: sa.check_input(aggregation, keys, sharers, bank, data) for bank, data in inputs.items()}
         passed = []
         for bank in there("opening", here):
-            self.node[bank].receive_masked(digests[bank])
+            self.node[bank].close_product()
             try:
-                self._judge(bank, round_, aggregation, keys, sharers, people[bank].opening())
+                words = self._judge(bank, round_)
+                masks = self.tamper(bank, round_, "masks", people[bank].opening())
+                try:
+                    masked = sa.words_digest(sa.replay(aggregation, masks, keys, sharers, bank, words))
+                except AggregationRefused:
+                    raise InputRefused("masks-not-as-committed", "") from None
+                if masked != digests[bank]:
+                    raise InputRefused("response-not-as-committed", "")
                 passed.append(bank)
             except InputRefused as refused:
                 self.failed[bank] = refused.rule
@@ -155,35 +167,22 @@ class GroupJob:
         node.open_round(seed, macs[: len(node.plan.vectors(round_))])
         training.open_round(seed)
         h, c = node.respond(*self.tamper(bank, round_, "b, p", training.encrypt()))
-        self._answers = getattr(self, "_answers", {}) | {(bank, round_): (h, c)}
+        self._answers[bank, round_] = (h, c)
         words = training.answer(h, c)
         self.inputs[bank, round_] = words
         return words
 
-    def _judge(
-        self, bank: str, round_: int, aggregation: sa.Round, keys: bytes, sharers: tuple[str, ...], masks: bytes
-    ) -> None:
+    def _judge(self, bank: str, round_: int) -> Words:
+        """The office's part: the words that this bank must have masked."""
         opening: Opening = self.tamper(bank, round_, "opening", self.banks[bank].opening(round_))
-        levels = [column.levels for column in self.columns]
-        check_group_inputs(opening, round_, self.node[bank].plan, self.plan.columns, levels, self.limits)
+        part = self.plan.part(bank)
+        check_group_inputs(opening, round_, part, [column.levels for column in self.columns], self.limits)
         if round_ == MOMENTS:
             kept = self.banks[bank].opening(COUNTS).vectors
-            same = [np.array_equal(a.codes, b.codes) for a, b in zip(kept, codes_as_vectors(opening), strict=True)]
-            assert all(same)
+            assert all(np.array_equal(a.codes, b.codes) for a, b in zip(kept, codes_as_vectors(opening), strict=True))
         seen = self.node[bank].digests(round_)
-        record = GroupRecord(
-            session_seed=self._seed(bank, round_),
-            opening=opening,
-            answer=self._answers[bank, round_],
-            product=seen.product,
-            reply=seen.answer,
-            masked=seen.response,
-            aggregation=aggregation,
-            keys=keys,
-            sharers=sharers,
-            masks=self.tamper(bank, round_, "masks", masks),
-        )
-        replay_member(self.plan, bank, round_, record)
+        seed, answer = self._seed(bank, round_), self._answers[bank, round_]
+        return replayed_words(part, round_, GroupRecord(seed, opening, answer, seen.product, seen.answer))
 
     def _seed(self, bank: str, round_: int) -> bytes:
         return bytes([round_]) + bank.encode().ljust(31, b"\0")

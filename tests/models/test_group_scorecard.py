@@ -11,12 +11,12 @@ import pytest
 
 from crypto.errors import AggregationRefused
 from models.scorecard.binning import Bins, CategoryBins, NumericBins
-from models.scorecard.group import GroupMember, GroupPlan, counts_of
+from models.scorecard.columns import NodeColumns
+from models.scorecard.group import GroupMember, GroupPlan, MemberPlan, counts_of
 from models.scorecard.group_columns import common_columns, propose, read_definitions, support_groups, write_definitions
 from models.scorecard.group_inputs import check_all_classes, check_group_inputs, check_same_codes, code_vector
 from models.scorecard.group_node import MemberTraining
 from models.scorecard.inputs import BankVector, Opening
-from models.scorecard.learner import NodeColumns
 from models.scorecard.limits import InputRefused, LimitRefused
 from models.scorecard.moments import SCALE
 from models.scorecard.node import NodeSecrets
@@ -78,8 +78,8 @@ def test_common_columns_are_those_of_all_rows_together(finished: GroupJob) -> No
 def test_the_node_sees_no_single_banks_answer(finished: GroupJob) -> None:
     # What leaves a bank is masked: the words themselves stand nowhere in what the node was sent.
     for (bank, round_), words in finished.inputs.items():
-        assert finished.node[bank].digests(round_).response != words.tobytes().hex()
-        assert words.size == finished.plan.words(round_)
+        assert finished.node[bank].digests(round_).response == ""
+        assert words.size == finished.plan.part(bank).words(round_)
 
 
 @pytest.mark.parametrize("step", ["keys", "shares", "input", "opening"])
@@ -176,7 +176,7 @@ def _vectors(rows: int) -> dict[str, tuple[int, Opening]]:
 def test_malformed_inputs_of_one_bank_are_refused(rule: str) -> None:
     round_, opening = _vectors(1_200)[rule]
     with pytest.raises(InputRefused) as refused:
-        check_group_inputs(opening, round_, Plan(1_200, (5,), 1), [4], [np.array([-900, 10, 20, 1_500])], LIMITS)
+        check_group_inputs(opening, round_, MemberPlan(Plan(1_200, (5,), 1), (4,)), [np.array([-900, 10, 20, 1_500])], LIMITS)
     assert refused.value.rule == rule
 
 
@@ -186,10 +186,10 @@ def test_near_copies_within_one_bank_are_refused_unless_next_to_constant() -> No
     halves, rare, rarer = (np.arange(1_200) % 2).astype(np.uint8), np.zeros(1_200, np.uint8), np.zeros(1_200, np.uint8)
     near = halves.copy()
     near[:20], rare[:30], rarer[5:40] = 1 - near[:20], 1, 1
-    plan = Plan(1_200, (5,), 2)
+    part = MemberPlan(Plan(1_200, (5,), 2), (2, 2))
     with pytest.raises(InputRefused, match="say the same"):
-        check_group_inputs(Opening((y, code_vector(halves), code_vector(near)), b"s" * 32), COUNTS, plan, [2, 2], [], LIMITS)
-    check_group_inputs(Opening((y, code_vector(rare), code_vector(rarer)), b"s" * 32), COUNTS, plan, [2, 2], [], LIMITS)
+        check_group_inputs(Opening((y, code_vector(halves), code_vector(near)), b"s" * 32), COUNTS, part, [], LIMITS)
+    check_group_inputs(Opening((y, code_vector(rare), code_vector(rarer)), b"s" * 32), COUNTS, part, [], LIMITS)
 
 
 def test_codes_and_labels_stay_those_of_the_first_round() -> None:
