@@ -35,7 +35,7 @@ Side = Literal["labels", "rows"]
 LEAST_EPSILON, MOST_EPSILON = 0.1, 8.0  # below, a scorecard is noise; above, e^ε protects nobody
 LEAST_DELTA, MOST_DELTA = 1e-9, 1e-5
 SAMPLER_DISTANCE = 2.0**-50  # total variation between one sample and the discrete Gaussian
-MOST_SAMPLES = 1 << 16  # in all releases under one budget
+MOST_SAMPLES = 1 << 17  # in all releases under one budget
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +64,31 @@ class Spending(Message):
     epsilon: float
     epsilon_allowed: float
     delta: float
+
+
+class PlannedPrivacy(Message):
+    """The privacy of one training, in its plan: what was wished, the bank's noise that keeps to it, and the ledger after it.
+
+    `answer_noise`: standard deviation of the bank's noise on label sums, in 2^-10 rows. `own_noise`: the same on the bad counts
+    behind its own moments, in rows. Both are 0 where labels are not protected. Whole numbers, so that all sides draw alike.
+    """
+
+    epsilon: float
+    delta: float
+    protects: tuple[Side, ...]
+    answer_noise: int = 0
+    own_noise: int = 0
+    spendings: tuple[Spending, ...] = ()
+
+    @property
+    def labels(self) -> bool:
+        """Whether each label is protected against the node."""
+        return "labels" in self.protects
+
+    @property
+    def rows(self) -> bool:
+        """Whether each row is protected against the bank."""
+        return "rows" in self.protects
 
 
 def check_range(epsilon: float, delta: float, rows: int = 0) -> None:

@@ -16,6 +16,7 @@ from .inputs import BankVector, Opening, check_inputs
 from .limits import InputRefused, Limits, OutOfOrder
 from .moments import standard_levels
 from .options import Trend
+from .private import clipped, own_bads
 from .rounds import COUNTS, ROUNDS, Plan, moments_of
 from .woe import merged_bins, pooled_woe
 
@@ -78,6 +79,20 @@ def bank_column(bins: Bins, codes: Codes, labels: Codes, *, pool: bool = True, t
     return BankColumn(bins, codes, table.woe, standard_levels(table.woe, rows), table.iv)
 
 
+def sent_levels(plan: Plan, column: BankColumn, number: int, labels: Codes, seed: bytes) -> Integers:
+    """Integer levels int64[B] of the bank's column `number` as a training sends them.
+
+    Where labels are protected they follow from bad counts with noise, and where rows are protected they are clipped.
+    """
+    levels = column.levels
+    if plan.own_noise:
+        count, rows = column.bins.count, np.bincount(column.codes, minlength=column.bins.count)
+        bads = np.clip(own_bads(column.codes, labels, count, seed, number, plan.own_noise), 0, rows).astype(np.float64)
+        groups = merged_bins(bads, rows.astype(np.float64), column.bins, float(plan.own_noise))
+        levels = standard_levels(pooled_woe(bads, rows.astype(np.float64), groups).woe, rows)
+    return clipped(levels) if plan.privacy is not None and plan.privacy.rows else levels
+
+
 class BankTraining:
     """One training at the bank. For each of two rounds: `opening` (to the office), `open_round`, `encrypt`, `answer`.
 
@@ -104,7 +119,10 @@ class BankTraining:
             raise InputRefused("wrong-vectors", f"The plan names {plan.bank_columns} columns of the bank")
         own = seeds or [secrets.token_bytes(32) for _ in ROUNDS]
         label_vector = BankVector.of_labels(labels)
-        column_vectors = [BankVector.of_column(column.codes, column.levels) for column in columns]
+        column_vectors = [
+            BankVector.of_column(column.codes, sent_levels(plan, column, k, labels, own[-1]))
+            for k, column in enumerate(columns)
+        ]
         self.plan = plan
         self._openings = {
             round_: Opening((label_vector,) if round_ == COUNTS else (label_vector, *column_vectors), own[i])
@@ -138,7 +156,7 @@ class BankTraining:
         """(h, c) → w uint64[J, V] and the bank's moments; once a round, since two answers under one seed would tell it."""
         w = self._current.answer(h, c)
         self._product = None
-        return w, moments_of(self._openings[self._round], self._round)
+        return w, moments_of(self._openings[self._round], self._round, self.plan.own_noise)
 
     @property
     def _current(self) -> BankProduct:

@@ -99,13 +99,13 @@ class Learner:
         self._label_mac = label_mac
         start = 0
         for j, entry in enumerate(self._columns.fields):
-            rows, shown = self._columns.counts(j), self._shown_rows(j)
-            bads = noisy_bads(self._noise, decoded[start : start + rows.size], self._members_of(j), label_mac)
+            rows, shown = self._level_rows(j), self._shown_rows(j)
+            bads = self._noisy_bads(j, decoded[start : start + rows.size])
             start += rows.size
             # Which bins are merged is shown later, so it rests on counts that all carry noise.
             self._bads[j] = np.clip(bads, 0.0, shown)
             groups = merged_bins(self._bads[j], shown, entry.bins, self._limits.node_noise, entry.trend)
-            table = pooled_woe(np.clip(bads, 0.0, rows), rows.astype(np.float64), groups)
+            table = pooled_woe(np.clip(bads, 0.0, rows), rows, groups)
             self.levels_[j] = standard_levels(table.woe, rows)
 
     def woe_columns(self) -> Integers:
@@ -165,6 +165,13 @@ class Learner:
 
     def _table(self, j: int) -> FieldTable:
         return field_table(self._columns.fields[j], self._bads[j], self._shown_rows(j), self._limits)
+
+    def _level_rows(self, j: int) -> Floats:
+        """Rows that the levels are made from: they stay inside, as the levels do."""
+        return self._columns.counts(j).astype(np.float64)
+
+    def _noisy_bads(self, j: int, decoded: Floats) -> Floats:
+        return noisy_bads(self._noise, decoded, self._members_of(j), self._label_mac)
 
     def _shown_rows(self, j: int) -> Floats:
         return noisy_rows(self._noise, self._columns.counts(j), self._members_of(j))

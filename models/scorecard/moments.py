@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def standard_levels(woe: Floats, rows: NDArray[np.integer]) -> Integers:
+def standard_levels(woe: Floats, rows: NDArray[np.integer] | Floats) -> Integers:
     """Integer levels int64[B] of a WOE column: standardised over its rows, scale 2^10, clipped at ± 8.
 
     Args:

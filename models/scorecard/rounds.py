@@ -28,16 +28,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crypto.masked_product import ProductShape, VectorSpec, digest_bp, digest_hc, digest_w, replay
+from models.privacy import PlannedPrivacy
 
 from .inputs import Opening, check_inputs
 from .limits import InputRefused, Limits
 from .moments import CLIP, SCALE, bank_moments
+from .private import check_column_bounds, with_private_labels
 
 COUNTS, MOMENTS = 1, 2
 ROUNDS = (COUNTS, MOMENTS)
@@ -59,6 +61,7 @@ class Plan:
         bank_columns: number of the bank's own columns, K.
         banks: how many banks' products are summed.
         largest_rows: the largest cohort of these banks; 0 for `rows`.
+        privacy: differential privacy, where it was asked for.
     """
 
     rows: int
@@ -66,11 +69,17 @@ class Plan:
     bank_columns: int
     banks: int = 1
     largest_rows: int = 0
+    privacy: PlannedPrivacy | None = None
 
     @property
     def node_fields(self) -> int:
         """d_n."""
         return len(self.bins)
+
+    @property
+    def own_noise(self) -> int:
+        """Standard deviation of the noise on the bank's own bad counts; 0 where its labels are not protected."""
+        return self.privacy.own_noise if self.privacy is not None and self.privacy.labels else 0
 
     @property
     def label_aggregates(self) -> int:
@@ -79,7 +88,11 @@ class Plan:
 
     def vectors(self, round_: int) -> tuple[VectorSpec, ...]:
         """The bank's vectors of a round, labels first."""
-        return (LABELS,) if round_ == COUNTS else (LABELS,) + (COLUMN,) * self.bank_columns
+        labels = LABELS
+        if self.privacy is not None and self.privacy.labels:
+            # Their products with the WOE columns follow from the noisy counts of the first round.
+            labels = replace(LABELS, noise=self.privacy.answer_noise) if round_ == COUNTS else replace(LABELS, withheld=True)
+        return (labels,) if round_ == COUNTS else (labels,) + (COLUMN,) * self.bank_columns
 
     def shape(self, round_: int) -> ProductShape:
         """The masked product of a round.
@@ -129,13 +142,17 @@ def no_moments() -> Integers:
     return np.zeros((0, 0), dtype=np.int64)
 
 
-def moments_of(opening: Opening, round_: int) -> Integers:
-    """The bank's exact moments of a round: int64[K+2, K+2] in the second, empty in the first."""
+def moments_of(opening: Opening, round_: int, own_noise: int = 0) -> Integers:
+    """The bank's moments of a round: int64[K+2, K+2] in the second, empty in the first.
+
+    Exact integers, but for the labels' row and column where `own_noise` protects the labels.
+    """
     if round_ == COUNTS:
         return no_moments()
     columns = [vector.alpha for vector in opening.vectors[1:]]
     stacked = np.stack(columns) if columns else np.zeros((0, opening.labels.size), dtype=np.int64)
-    return bank_moments(opening.labels, stacked)
+    made = bank_moments(opening.labels, stacked)
+    return with_private_labels(made, opening.vectors, opening.seed, own_noise) if own_noise else made
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,6 +188,8 @@ def replay_round(plan: Plan, round_: int, record: RoundRecord, limits: Limits) -
     if len(opening.vectors) != len(plan.vectors(round_)):
         raise InputRefused("wrong-vectors", f"Round {round_} takes {len(plan.vectors(round_))} vectors, labels first")
     check_inputs(opening, limits, plan.rows, plan.node_fields)
+    if plan.privacy is not None and plan.privacy.rows:
+        check_column_bounds(opening)
     h, c = record.answer
     if digest_hc(h, c).hex() != seen.answer:
         raise InputRefused("answer-not-the-nodes", f"The answer handed in for round {round_} is not the one the node sent")
@@ -185,7 +204,7 @@ def replay_round(plan: Plan, round_: int, record: RoundRecord, limits: Limits) -
             "response-not-as-committed",
             f"The response of round {round_} is not what the committed vectors and seed give",
         )
-    if digest_moments(moments_of(opening, round_)).hex() != seen.moments:
+    if digest_moments(moments_of(opening, round_, plan.own_noise)).hex() != seen.moments:
         raise InputRefused(
             "moments-not-as-committed",
             f"The bank's own moments in round {round_} are not those of the committed vectors",
