@@ -29,10 +29,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models import wire
+from models.privacy import PlannedPrivacy
 from models.problems import Conflict, Forbidden, InputsRefused, NotFound, Problem
 from models.projects import Project
 from models.scorecard.binning import bins_from_definition
 from models.scorecard.learner import NodeColumns, NodeField
+from models.scorecard.group import GroupPlan
+from models.scorecard.group_node import MemberTraining
 from models.scorecard.limits import Limits
 from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.options import Trend
@@ -59,6 +62,14 @@ _ENDED: dict[str, tuple[type[Problem], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Group:
+    """That a training is one bank's part of a training of several: the plan of all, and what orders the columns for all."""
+
+    plan: GroupPlan
+    order_seed: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Opened:
     """What never changes of a training. `signed_plan` is what the bank was given."""
@@ -71,11 +82,15 @@ class Opened:
     bank_columns: int
     limits: Limits
     job_seed: bytes = field(repr=False)
+    group: Group | None = None
+    privacy: PlannedPrivacy | None = None
 
     @property
     def plan(self) -> Plan:
         """What every shape follows from."""
-        return Plan(self.columns.rows, self.columns.bins, self.bank_columns)
+        if self.group is not None:
+            return self.group.plan.plan(self.cohort.bank)
+        return Plan(self.columns.rows, self.columns.bins, self.bank_columns, privacy=self.privacy)
 
     @property
     def size(self) -> int:
@@ -133,6 +148,7 @@ class _Opened(wire.Message):
     bank_columns: int
     limits: Limits
     job_seed: bytes
+    group: Group | None = None
 
     def __repr__(self) -> str:
         return "_Opened(<secret>)"
@@ -161,9 +177,21 @@ class Store:
         """A training that nothing has happened in yet; also checks that plan and columns allow one."""
         secrets = NodeSecrets(self._node.keys.secret("noise"), opened.job_seed)
         root = wire.decode(opened.signed_plan.payload, JobPlan).subjects
-        training = NodeTraining(
-            opened.job, opened.plan, opened.columns, cohort_root=root, secrets=secrets, limits=opened.limits
-        )
+        if opened.group is not None:
+            training: NodeTraining = MemberTraining(
+                opened.job,
+                opened.group.plan,
+                opened.cohort.bank,
+                opened.columns,
+                cohort_root=root,
+                secrets=secrets,
+                limits=opened.limits,
+                order_seed=opened.group.order_seed,
+            )
+        else:
+            training = NodeTraining(
+                opened.job, opened.plan, opened.columns, cohort_root=root, secrets=secrets, limits=opened.limits
+            )
         return Running(opened, training)
 
     def add(self, running: Running, at: int) -> Callable[[Connection], None]:
@@ -176,6 +204,7 @@ class Store:
             bank_columns=opened.bank_columns,
             limits=opened.limits,
             job_seed=opened.job_seed,
+            group=opened.group,
         )
         sealed = [
             sealer.seal(f"column/{j}", codes.tobytes() + wire.pack(raw))
@@ -185,7 +214,7 @@ class Store:
         self._remember(opened)
 
         def record(connection: Connection) -> None:
-            trainings.give_up(connection, opened.project.bank, most=MOST_RUNNING - 1, before=at - KEPT_SECONDS)
+            trainings.give_up(connection, opened.cohort.bank, most=MOST_RUNNING - 1, before=at - KEPT_SECONDS)
             trainings.add(connection, opened.job, *parts, at)
 
         return record
@@ -260,6 +289,7 @@ class Store:
             # A node that was restarted with stricter limits holds running trainings to them as well.
             fixed.limits.stricter(self._node.limits),
             fixed.job_seed,
+            fixed.group,
         )
         self._remember(opened)
         return opened

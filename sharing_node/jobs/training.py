@@ -16,6 +16,8 @@ from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
 from models.scorecard import limits as rules
+from models.scorecard.group import opening_specs
+from models.scorecard.group_node import MemberTraining
 from models.scorecard.learner import Learner
 from models.scorecard.rounds import Plan
 from models.scorecard.stability import CohortCounts, same_rows
@@ -136,18 +138,20 @@ class Trainings:
         if len(body.nonce) != 32:
             raise BadMessage("the bank's nonce has 32 bytes")
         opened = running.opened
-        expected = (opened.job, number, opened.plan.rows, opened.project.bank, opened.signed_plan.digest())
+        expected = (opened.job, number, opened.plan.rows, opened.cohort.bank, opened.signed_plan.digest())
         if (inputs.job, inputs.round, inputs.rows, inputs.bank, inputs.plan) != expected:
             raise InputsRefused("the office's word is on another job, round or plan")
         specs = tuple((v.bound, v.scale) for v in inputs.vectors)
-        if specs != tuple((v.bound, v.scale) for v in opened.plan.vectors(number)):
+        taken = len(opened.plan.vectors(number))
+        opening = opened.plan.vectors(number) if opened.group is None else opening_specs(opened.plan, number)
+        if specs != tuple((v.bound, v.scale) for v in opening):
             raise InputsRefused("the office's word is on other vectors than this round takes")
         if number != len(running.transcripts) + 1:
             raise Conflict(f"round {len(running.transcripts) + 1} comes now")
         nonce = secrets.token_bytes(32)
         seed = session_seed(session_of(opened.job, number), nonce, body.nonce)
         with refusals():
-            running.training.open_round(seed, [v.hmac for v in inputs.vectors])
+            running.training.open_round(seed, [v.hmac for v in inputs.vectors[:taken]])
         running.round = Round(body.inputs, body.nonce, nonce)
         facts = {"job": opened.job, "round": number, "inputs": body.inputs.digest()}
         return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)], self._store.step(running, call.now))
@@ -175,13 +179,16 @@ class Trainings:
         running, number = self._find(call)
         plan, job = running.opened.plan, running.opened.job
         shape = plan.shape(number)
-        w = unpack(body.w, "<u8", (shape.columns, len(shape.vectors)), "w")
-        side = 0 if number == 1 else plan.bank_columns + 2
+        # A part of a training of several banks ends its product here; what answers it comes in the sum over them.
+        alone = running.opened.group is None
+        w = unpack(body.w, "<u8", (shape.columns, len(shape.vectors)) if alone else (0,), "w")
+        side = 0 if number == 1 or not alone else plan.bank_columns + 2
         moments = unpack(body.moments, "<i8", (side, side), "moments")
         open_round = _expect_open(running, number)
         with refusals():
             made = running.training.commitments()
-            digests = running.training.receive(w, moments)
+            part = running.training
+            digests = part.close_product() if isinstance(part, MemberTraining) else part.receive(w, moments)
             transcript = self._node.sign(
                 RoundTranscript(
                     job=job,
