@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from bank_client.field_tables import bank_table
@@ -144,6 +144,23 @@ class WoeBinning(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         else:
             raise ValueError(f"the method of {name} is count, quantile or optimal, not {method}")
         return bank_column(bins, bins.apply(values), labels, trend="monotone" if trend == "auto" else trend)
+
+
+def binned(binning: WoeBinning | Mapping[str, Cuts] | None, X: pd.DataFrame, y: Codes, max_bins: int) -> list[BankColumn]:
+    """Columns of `X` as a training takes them.
+
+    Args:
+        binning: how; the modeller's own cuts by column; or None for bins by row counts.
+        X: the cohort's rows.
+        y: labels uint8[N].
+        max_bins: that the training allows.
+
+    Raises:
+        ValueError: X or a parameter cannot be used; says why.
+    """
+    made = binning if isinstance(binning, WoeBinning) else WoeBinning(max_bins=max_bins, edges=binning)
+    found = clone(made).set_params(max_bins=min(made.max_bins, max_bins)).fit(X, y)
+    return list(found.columns_)
 
 
 def quantile_bins(name: str, values: Floats, special: Sequence[float], limits: Limits) -> NumericBins:

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,7 +27,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from bank_client.alignment import AlignedCohort, Progress, align
 from bank_client.applicants import REFUSED, Applicants
-from bank_client.frames import check_frame, check_labels, columns_of
+from bank_client.binning import Cuts, WoeBinning, binned
+from bank_client.frames import check_frame, check_labels
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
 from bank_client.own_half import OwnHalf, with_bands
@@ -37,16 +38,16 @@ from bank_client.reject_inference import RejectInference
 from bank_client.reuse import copy_of, fit_copy, is_copy
 from bank_client.scored_model import ScoredModel
 from bank_client.session import Bank
+from bank_client.trained_fields import TrainedFields
 from crypto.warm import warm_up
 from models import wire
 from models.consents import Purpose
 from models.logged import Empty
 from models.problems import PeerUnavailable
-from models.scorecard.bank import bank_columns
 from models.scorecard.card import ModelCard, NodeCard, PointsScale, metrics
 from models.scorecard.design import Encoding
 from models.scorecard.drift import Reference
-from models.scorecard.limits import Limits, Refused
+from models.scorecard.options import FieldBinning
 from models.training import Released
 
 OF_A_RELEASE = (
@@ -55,7 +56,7 @@ OF_A_RELEASE = (
 )
 
 
-class JointScorecard(ScoredModel):
+class JointScorecard(TrainedFields, ScoredModel):
     """A scorecard on the bank's own fields and the node's.
 
     Args:
@@ -63,6 +64,8 @@ class JointScorecard(ScoredModel):
         bank: the modeller's session; shared by clones.
         cohort: an alignment to use instead of aligning the rows of `X`.
         max_bins: of a column on either side, 2 to 20.
+        binning: of the bank's own columns: a `WoeBinning`, or the modeller's own cuts by column; bins by row counts if None.
+        node_binning: of the node's fields, a `FieldBinning` each (or for all), e.g. with a trend or special values.
         encoding: of the bank's own columns in its half: "woe", "one_hot", or "auto" to choose by cross-validation.
         C: inverse strength of the L2 penalty of the bank's half.
         reject_inference: how applicants that were turned down take part in `refit`.
@@ -74,7 +77,8 @@ class JointScorecard(ScoredModel):
     Attributes (learned by `fit`):
         cohort_: the aligned rows. columns_: the bank's own, with bins and WOE. plan_, figures_: as the node gave them.
         iv_: information value by field, both sides, strongest first. vif_: of the node's fields.
-        correlation_: DataFrame of both sides' columns. notes_: what the node reduced, and why.
+        correlation_: DataFrame of both sides' columns. tables_: a DataFrame by field. stability_: PSI by node field.
+        notes_: what the node reduced, and why.
         phases_: seconds and bytes by phase.
 
     Attributes (learned by `release`):
@@ -89,6 +93,8 @@ class JointScorecard(ScoredModel):
         cohort: AlignedCohort | None = None,
         *,
         max_bins: int = 20,
+        binning: WoeBinning | Mapping[str, Cuts] | None = None,
+        node_binning: Sequence[FieldBinning] = (),
         encoding: Encoding | Literal["auto"] = "auto",
         C: float = 0.3,
         reject_inference: RejectInference | None = None,
@@ -103,6 +109,8 @@ class JointScorecard(ScoredModel):
         self.bank = bank
         self.cohort = cohort
         self.max_bins = max_bins
+        self.binning = binning
+        self.node_binning = node_binning
         self.encoding = encoding
         self.C = C
         self.reject_inference = reject_inference
@@ -115,10 +123,11 @@ class JointScorecard(ScoredModel):
 
     # ---------------------------------------------------------------- fit
 
-    def fit(self, X: pd.DataFrame, y: pd.Series[Any] | NDArray[Any]) -> Self:
+    def fit(self, X: pd.DataFrame, y: pd.Series[Any] | NDArray[Any], *, node_fields: Sequence[str] = ()) -> Self:
         """Train on the rows of `X` (DataFrame indexed by subject id) that both sides know.
 
-        Calling it again with the same ids reuses the alignment and starts a new training.
+        Calling it again with the same ids reuses the alignment and starts a new training. `node_fields` are those of the
+        project's fields that are wanted, such as `select` gives them; empty for all.
 
         Raises:
             ValueError: X or y cannot be used; says why.
@@ -137,13 +146,15 @@ class JointScorecard(ScoredModel):
         self._take_rows(X, labels, subjects)
         bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
         with bank.phase("fit"):
-            try:
-                limits = replace(Limits(), levels=self.max_bins)
-                self.columns_ = bank_columns(columns_of(self._rows), self.labels_, limits)
-            except Refused as refused:
-                raise ValueError(str(refused)) from None
+            self.columns_ = binned(self.binning, self._rows, self.labels_, self.max_bins)
             self._unfinished: JointTraining | None = JointTraining(
-                bank, self.cohort_, self.labels_, self.columns_, max_bins=self.max_bins
+                bank,
+                self.cohort_,
+                self.labels_,
+                self.columns_,
+                max_bins=self.max_bins,
+                node_fields=node_fields,
+                node_binning=self.node_binning,
             )
         return self.resume()
 
@@ -167,9 +178,9 @@ class JointScorecard(ScoredModel):
             self._unfinished = None  # refused or given up: there is nothing to go on with
             raise
         self._unfinished = None
-        self.plan_, self.figures_, self.job_ = trained.plan, trained.figures, trained.plan.job
+        self.plan_, self.job_ = trained.plan, trained.plan.job
         self.notes_ = trained.plan.notes
-        self._set_figures()
+        self.set_figures(trained.figures)
         self.phases_ = dict(bank.phases)
         return self
 
@@ -212,17 +223,6 @@ class JointScorecard(ScoredModel):
                 kept = frozenset(subjects), align(bank, self.project, subjects, progress=progress)
             self._alignment = kept
         return kept[1]
-
-    def _set_figures(self) -> None:
-        own = [column.bins.field for column in self.columns_]
-        # Both sides may have a field of one name.
-        node = [f"{f.name} (node)" if f.name in own else f.name for f in self.figures_.fields]
-        ivs = [*(f.iv for f in self.figures_.fields), *(column.iv for column in self.columns_)]
-        names = [*node, *own]
-        self.iv_ = pd.Series(ivs, index=names, name="iv").sort_values(ascending=False)
-        self.vif_ = pd.Series([f.vif for f in self.figures_.fields], index=node, name="vif")
-        matrix = wire.unpack(self.figures_.correlation, "<f8", (len(names), len(names)), "correlation")
-        self.correlation_ = pd.DataFrame(matrix, index=names, columns=names)
 
     # ---------------------------------------------------------------- release
 

@@ -75,5 +75,7 @@ def fit_copy(model: JointScorecard, X: pd.DataFrame, y: ArrayLike) -> JointScore
 
 def _differs(name: str, model: JointScorecard, origin: JointScorecard) -> bool:
     one, other = getattr(model, name), getattr(origin, name)
+    if hasattr(one, "get_params") and type(one) is type(other):
+        one, other = one.get_params(), other.get_params()  # an estimator's copy is another object
     same: Any = one is other or one == other
     return not same
