@@ -158,7 +158,7 @@ def place(folder: Path, count: int) -> Iterator[Place]:
     with tapped(tap), services(folder) as pair:
         pair.load([(name, {f: float(n) for f in FIELDS}) for n, name in enumerate(present)])
         pair.willing([f"opaque:{name}" for name in (*present, *absent)], ConsentKind.QUERY)
-        officers = [f"bank-a/o{n}" for n in range(max(AT_A_TIME, count // QUESTIONS_EACH))]
+        officers = [f"bank-a/o{n:03d}" for n in range(max(AT_A_TIME, count // QUESTIONS_EACH))]
         for officer in officers:
             pair.office.enrol(officer, Role.LOAN_OFFICER)
         table = pair.open_project(PROJECT, checks=count + NAIVE_COUNT * len(OUTCOMES))
