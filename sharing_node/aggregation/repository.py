@@ -90,6 +90,17 @@ def open_sessions(connection: Connection, project: str) -> list[str]:
     return list(connection.scalars(found.order_by(AggregationRow.opened_at, AggregationRow.id)))
 
 
+def plans(connection: Connection, project: str) -> list[AggregationPlan]:
+    """The plans of a project's sessions, but for those that have failed."""
+    found = select(AggregationRow.plan).where(AggregationRow.project == project, AggregationRow.phase != Phase.FAILED)
+    return [wire.decode(wire.decode(plan, Signed).payload, AggregationPlan) for plan in connection.scalars(found)]
+
+
+def one_at_a_time(connection: Connection, project: str) -> None:
+    """Until this transaction ends no other one begins a sum of this project: for limits over all that there are."""
+    connection.execute(select(ProjectRow.id).where(ProjectRow.id == project).with_for_update())
+
+
 def count_sessions(connection: Connection, project: str) -> int:
     """How many sessions a project has had."""
     return connection.scalar(select(func.count()).where(AggregationRow.project == project)) or 0

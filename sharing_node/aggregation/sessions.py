@@ -31,7 +31,6 @@ from models.aggregation import (
     SHORTEST_STEP,
     Advance,
     AggregationPlan,
-    AggregationPurpose,
     AggregationState,
     InputReceived,
     OpenAggregation,
@@ -121,9 +120,14 @@ class Sessions:
         }
         return signed, LeafDraft("aggregate.open", facts)
 
-    def total(self, connection: Connection, session: str) -> Sum:
-        """The sum of a session that is done; raises `Conflict` while it is not, `TooFewBanks` where it has failed."""
+    def total(self, connection: Connection, session: str, person: str = "") -> Sum:
+        """The sum of a session that is done; raises `Conflict` while it is not, `TooFewBanks` where it has failed.
+
+        Where a `person` is named, only for one who has a seat in it.
+        """
         stored = repository.find(connection, session)
+        if person:
+            _check_seat(stored, person)
         if stored.phase is Phase.FAILED:
             raise TooFewBanks(stored.reason)
         if stored.result is None:
@@ -133,21 +137,6 @@ class Sessions:
         return Sum(stored.plan, _survivors(stored), words)
 
     # ---------------------------------------------------------------- handlers
-
-    def open(self, call: Call) -> Outcome | Within:
-        """POST /aggregations: a modeller of a project's bank begins a sum of statistics; trainings begin theirs themselves."""
-        body: OpenAggregation = call.body
-        if body.purpose is not AggregationPurpose.STATISTICS:
-            raise Forbidden("the sums of a training are begun by the training")
-
-        def within(connection: Connection) -> Outcome:
-            signed, approval = repository.approval(connection, body.project)
-            self._check_member(call, approval)
-            self._node.check_project(approval.project, call.now)
-            plan, leaf = self.begin(connection, signed, approval, body, call.now)
-            return Outcome(plan, [leaf])
-
-        return within
 
     def take(self, step: Phase) -> Callable[[Call], Outcome | Within]:
         """The handler of POST /aggregations/{session}/`step`: one bank's message, once."""
@@ -330,16 +319,16 @@ class Sessions:
         return Present(connection, session, self._node.settings.office_public_key())
 
     def _of_member(self, call: Call, session: Session) -> Session:
-        if call.person.id not in {seat.person for seat in session.plan.seats}:
-            raise NotFound("there is no such sum over banks")
+        _check_seat(session, call.person.id)
         return session
-
-    def _check_member(self, call: Call, approval: ProjectApproval) -> None:
-        if call.person.id not in {seat.person for seat in approval.seats}:
-            raise Forbidden("only who acts for one of the project's banks may do this")
 
     def _project(self, connection: Connection, session: Session) -> Project:
         return repository.approval(connection, session.plan.project)[1].project
+
+
+def _check_seat(session: Session, person: str) -> None:
+    if person not in {seat.person for seat in session.plan.seats}:
+        raise NotFound("there is no such sum over banks")
 
 
 def _expect(session: Session, number: int, phase: Phase) -> None:
