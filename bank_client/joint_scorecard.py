@@ -26,17 +26,16 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from bank_client.alignment import AlignedCohort, Progress, align
-from bank_client.applicants import REFUSED, Applicants
+from bank_client.applicants import Applicants
 from bank_client.binning import Cuts, WoeBinning, binned
+from bank_client.fitted_model import FittedModel
 from bank_client.frames import check_frame, check_labels
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
-from bank_client.own_half import OwnHalf, with_bands
 from bank_client.progress import shown
 from bank_client.registration import file_card, open_table
 from bank_client.reject_inference import RejectInference
 from bank_client.reuse import copy_of, fit_copy, is_copy
-from bank_client.scored_model import ScoredModel
 from bank_client.session import Bank
 from bank_client.trained_fields import TrainedFields
 from crypto.warm import warm_up
@@ -44,19 +43,18 @@ from models import wire
 from models.consents import Purpose
 from models.logged import Empty
 from models.problems import PeerUnavailable
-from models.scorecard.card import ModelCard, NodeCard, PointsScale, metrics
+from models.scorecard.card import NodeCard
 from models.scorecard.design import Encoding
-from models.scorecard.drift import Reference
 from models.scorecard.options import FieldBinning
 from models.training import Released
 
 OF_A_RELEASE = (
     *("model_id_", "card_", "signed_card_", "registered_", "bands_", "half_", "coef_", "intercept_", "calibrator_"),
-    *("reference_", "out_of_fold_"),
+    *("reference_", "out_of_fold_", "summary_"),
 )
 
 
-class JointScorecard(TrainedFields, ScoredModel):
+class JointScorecard(TrainedFields, FittedModel):
     """A scorecard on the bank's own fields and the node's.
 
     Args:
@@ -252,81 +250,12 @@ class JointScorecard(TrainedFields, ScoredModel):
         self.phases_ = dict(bank.phases)
         return self
 
-    def refit(self, rejects: pd.DataFrame | None = None) -> Self:
-        """Fit the bank's half anew with the present parameters; no training, no release, and the node's half stays as it is.
-
-        The card changes with it: `register` files it again.
-
-        Args:
-            rejects: rows of applicants that were turned down, indexed by subject id, for `reject_inference`. None of them may
-                be in the cohort. Their bands are asked for like those of new applicants, at a private query each; who may not
-                be asked about is left out.
-
-        Raises:
-            ValueError: the training rows are not there (`attach` brings them back), or the rejects cannot be used.
-        """
-        check_is_fitted(self, "card_")
-        if not hasattr(self, "_rows"):
-            raise ValueError("a model from a file needs its training rows for this: call attach(X, y) first")
-        turned_down = None if rejects is None else self._turned_down(rejects)
-        self._fit_half(self.card_.node, turned_down)
-        self._make_card(self.card_.node, self.card_.parent)
-        return self
-
-    def _turned_down(self, rejects: pd.DataFrame) -> pd.DataFrame:
-        check_frame(rejects, fitted=[column.bins.field for column in self.columns_])
-        if self.reject_inference is None:
-            raise ValueError("rejects take part by a method; set reject_inference, e.g. Parcelling(factor=1.5)")
-        known = set(self.cohort_.subjects).intersection(self._canonical(rejects.index))
-        if known:
-            raise ValueError(f"{len(known)} of the rejects are in the cohort, with an outcome; leave them out")
-        bands = self.bands_of(rejects.index)
-        asked = bands != REFUSED
-        return with_bands(rejects[asked], bands[asked])
-
     def _check_release(self, released: Released, card: NodeCard) -> None:
         cohort, bands = self.cohort_, np.frombuffer(released.bands, dtype=np.uint8)
         said = (card.model, card.job, card.project, card.cohort_root, card.rows, card.band_means)
         known = (released.model, self.job_, cohort.project, cohort.root.hex(), cohort.rows, released.means)
         if said != known or bands.size != cohort.rows or int(bands.max()) >= len(released.means):
             self._bank.damaged("release", "the node's card is on another release", artefacts=(wire.encode(released.card),))
-
-    def _fit_half(self, card: NodeCard, rejects: pd.DataFrame | None = None) -> None:
-        """Fit the bank's half on [own columns, band mean]; the encoding is the one that is better out of fold."""
-        half = OwnHalf(
-            tuple(self.columns_),
-            card.band_means,
-            encoding=self.encoding,
-            C=self.C,
-            reject_inference=self.reject_inference,
-        )
-        training = with_bands(self._rows, self._bands_of_training())
-        self.set_half(half.fit(training, self.labels_, rejects))
-        self.out_of_fold_ = half.out_of_fold_
-        self.reference_ = Reference.of(half.decision_function(training))
-
-    def _make_card(self, card: NodeCard, parent: str) -> None:
-        """The card of the half that was just fitted: its figures are those of rows that it did not see, out of fold."""
-        fitted = self.half_.predict_proba(with_bands(self._rows, self._bands_of_training()))[:, 1]
-        self.set_card(
-            ModelCard(
-                node=card,
-                bank=self._bank.config.institution,
-                bank_columns=tuple(column.bins.field for column in self.columns_),
-                encoding=self.encoding_,
-                metrics=metrics(self.labels_, self.out_of_fold_, fitted),
-                parent=parent,
-                bank_bins=tuple(column.bins.count for column in self.columns_),
-                points=PointsScale(pdo=self.pdo, base_points=self.base_score, base_odds=self.base_odds),
-            )
-        )
-
-    def _bands_of_training(self) -> NDArray[np.uint8]:
-        """Of the rows in `_rows`, which after `fit` are all of the cohort, in its order."""
-        if len(self._rows) == self.cohort_.rows:
-            return self.bands_
-        place = {subject: row for row, subject in enumerate(self.cohort_.subjects)}
-        return self.bands_[[place[subject] for subject in self._canonical(self._rows.index)]]
 
     def save(self, path: str | Path) -> None:
         """Write a trained or released model as JSON, mode 0600: the file holds customers' ids and, released, their bands."""

@@ -72,6 +72,7 @@ class OwnHalf(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: rows or labels cannot be used; says why.
         """
+        check_frame(X, fitted=self._names)
         labels = check_labels(X, y)
         if self.encoding != "auto" and self.encoding not in ENCODINGS:
             raise ValueError("encoding must be woe, one_hot or auto")
@@ -128,7 +129,7 @@ class OwnHalf(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.design_, self.encoding_, self.regression_ = design, design.encoding, regression
         self.classes_ = np.array([0, 1])
         self.coef_, self.intercept_ = regression.coef_, regression.intercept_
-        self.feature_names_in_ = np.array([*(column.bins.field for column in design.columns), BAND], dtype=object)
+        self.feature_names_in_ = np.array(self._names, dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
 
     def _out_of_fold(self, design: Design, codes: list[NDArray[np.int64]], labels: Labels, rejects: Rejects | None) -> Floats:
@@ -158,11 +159,15 @@ class OwnHalf(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _new(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, solver="newton-cholesky", max_iter=100)
 
+    @property
+    def _names(self) -> list[str]:
+        return [*(column.bins.field for column in self.columns), BAND]
+
     def _codes(self, X: pd.DataFrame) -> list[NDArray[np.int64]]:
         return Design(tuple(self.columns), tuple(self.means)).codes(columns_of(X), self._bands(X))
 
     def _bands(self, X: pd.DataFrame) -> NDArray[np.int64]:
-        check_frame(X, fitted=[*(column.bins.field for column in self.columns), BAND])
+        check_frame(X, fitted=self._names)
         bands = X[BAND].to_numpy(dtype=np.float64, na_value=-1)
         return np.asarray(np.where(np.isnan(bands), -1, bands), dtype=np.int64)
 
