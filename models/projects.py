@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
+from models.privacy import PrivacyWish
 from models.wire import Message, Signed, encode
 
 
@@ -24,6 +25,7 @@ class Project(Message):
     """A bank's request. `fields` are catalogue names of the node's side; budgets count trainings, releases and checks.
 
     `banks` are the others of a project of several (3 to 10 with the one that files it); each accepts by its own signature.
+    `privacy` is a budget for all its trainings together, each of which then states what it takes of it.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Project(Message):
     releases: int = 4
     checks: int = 1000
     banks: tuple[str, ...] = ()
+    privacy: PrivacyWish | None = None
 
     @property
     def members(self) -> tuple[str, ...]:

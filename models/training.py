@@ -20,6 +20,7 @@ Leakage: see `models.scorecard.card`; the statement is attached to every job and
 
 from __future__ import annotations
 
+from models.privacy import PlannedPrivacy, PrivacyWish
 from models.scorecard.options import FieldBinning
 from models.scorecard.tables import BinFigure
 from models.wire import Message, Signed
@@ -42,6 +43,7 @@ class OpenJob(Message):
     max_bins: int = 20
     node_fields: tuple[str, ...] = ()
     binning: tuple[FieldBinning, ...] = ()
+    privacy: PrivacyWish | None = None
 
 
 class FieldPlan(Message):
@@ -82,6 +84,7 @@ class JobPlan(Message):
     notes: tuple[str, ...] = ()
     binning: tuple[FieldBinning, ...] = ()
     group: GroupTerms | None = None
+    privacy: PlannedPrivacy | None = None
 
 
 class Column(Message):

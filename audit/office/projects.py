@@ -17,6 +17,7 @@ from models.consents import Purpose
 from models.identity import Kind
 from models.logged import Empty
 from models.parties import InstitutionKind
+from models.privacy import OutsideRange, PrivacyWish, rho_of
 from models.problems import BadMessage, Conflict, Forbidden, NotFound, OwnRequest, Unusable
 from models.projects import Decision, Project, ProjectApproval, ProjectKind, ProjectStatus
 from models.wire import Signed
@@ -128,7 +129,21 @@ class Projects:
             raise Unusable(f"a project of this kind has at most {MOST_TRAININGS} trainings and {most} releases")
         if not 0 <= project.checks <= MOST_CHECKS:
             raise Unusable(f"a project has at most {MOST_CHECKS} checks")
+        if project.privacy is not None:
+            check_privacy(project, project.privacy)
         check_fields(self._office.catalogue, project)
+
+
+def check_privacy(project: Project, budget: PrivacyWish) -> None:
+    """Refuse a privacy budget where no training keeps to one, or that promises nothing or too much."""
+    if project.kind is not ProjectKind.JOINT_SCORECARD or project.banks:
+        raise Unusable("a privacy budget is for a joint scorecard of one bank")
+    if not budget.protects or len(set(budget.protects)) != len(budget.protects):
+        raise Unusable("a privacy budget protects labels, rows or both, and names none twice")
+    try:
+        rho_of(budget.epsilon, budget.delta)
+    except OutsideRange as error:
+        raise Unusable(str(error)) from None
 
 
 def check_fields(catalogue: Catalogue, project: Project) -> None:

@@ -28,6 +28,7 @@ from crypto.errors import CryptoError
 from crypto.lwe_params import PRODUCT
 from crypto.masked_product import commit_vectors
 from crypto.xof import session_seed
+from models.privacy import OutsideRange, rho_of
 from models.problems import (
     BadMessage,
     BadSignature,
@@ -40,9 +41,11 @@ from models.problems import (
     PeerUnavailable,
     Suspended,
 )
+from models.projects import Project
 from models.scorecard import inputs as scorecard
 from models.scorecard.limits import InputRefused, LimitRefused, Limits
 from models.scorecard.noise import alpha_mac
+from models.scorecard.private import verify_label_noise
 from models.scorecard.rounds import MOMENTS, ROUNDS, Digests, Plan, RoundRecord, replay_round
 from models.training import (
     Column,
@@ -173,6 +176,7 @@ class Replays:
             raise NotApproved(f"this project is {stored.state}, not approved")
         if not 1 <= plan.rows <= MOST_ROWS:
             raise BadMessage(f"a training has 1 to {MOST_ROWS} rows")
+        _check_privacy(plan, stored.project)
         return plan
 
     def _open(self, plan: JobPlan, opening: Opening) -> _Opened:
@@ -183,6 +187,11 @@ class Replays:
         if len(opening.columns) not in expected or len(opening.seed) != 32:
             raise BadMessage(f"round {opening.round} takes {expected[0]} to {expected[-1]} vectors, and a seed of 32 bytes")
         specs = _plan_of(plan, len(opening.columns) - 1).vectors(opening.round)
+        if plan.privacy is not None and opening.round == MOMENTS:
+            try:
+                verify_label_noise(plan.privacy, len(plan.fields), len(opening.columns) - 1)
+            except InputRefused as error:
+                raise InputsRefused(error.reason, advice=error.accepted) from None
         for place, (column, spec) in enumerate(zip(opening.columns, specs, strict=True)):
             if (column.bound, column.scale) != (spec.bound, spec.scale):
                 raise InputsRefused(f"vector {place} must have bound {spec.bound} and scale {spec.scale}")
@@ -285,7 +294,21 @@ def _recompute(
 
 
 def _plan_of(plan: JobPlan, bank_columns: int) -> Plan:
-    return Plan(plan.rows, tuple(field.bins for field in plan.fields), bank_columns)
+    return Plan(plan.rows, tuple(field.bins for field in plan.fields), bank_columns, privacy=plan.privacy)
+
+
+def _check_privacy(plan: JobPlan, project: Project) -> None:
+    """The plan keeps to the privacy budget that was approved; how much noise that takes is checked with the columns known."""
+    budget, privacy = project.privacy, plan.privacy
+    if budget is None and privacy is None:
+        return
+    if budget is None or privacy is None or set(privacy.protects) != set(budget.protects):
+        raise InputsRefused("the plan has another privacy than the project was approved for")
+    try:
+        if rho_of(privacy.epsilon, privacy.delta) > rho_of(budget.epsilon, budget.delta) * (1 + 1e-9):
+            raise InputsRefused("the plan spends more than the project's whole privacy budget")
+    except OutsideRange as error:
+        raise InputsRefused(str(error)) from None
 
 
 def _vector(place: int, column: Column, rows: int) -> scorecard.BankVector:

@@ -17,6 +17,7 @@ from .intervals import auc_interval, ks_interval
 from .learner import Figures
 from .limits import Limits
 from .metrics import brier, score_psi
+from .private import sentences
 from .release import Leakage, Release
 from .rounds import Plan
 
@@ -150,18 +151,22 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
     bands = len(made.bands.means)
     bits = math.log2(bands)
     counted = "1 release" if releases_counted == 1 else f"{releases_counted} releases"
+    private_labels, private_rows = sentences(plan.privacy)
+    moments = "products, with noise where labels take part," if private_labels else "exact products"
     return LeakageStatement(
         node_learns=(
             f"{plan.label_aggregates} sums of labels over its own columns, each with noise, and no label of one person.",
-            f"noisy correlations of its columns with the bank's {plan.bank_columns} columns, and exact products of the bank's "
+            f"noisy correlations of its columns with the bank's {plan.bank_columns} columns, and {moments} of the bank's "
             "columns with each other and with the labels, summed over all rows.",
             "which of its subjects are in the cohort, from the alignment before.",
+            *private_labels,
         ),
         bank_learns=(
             f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
             f"from all bands of these subjects, counting {counted}, an R² of at most "
             f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
+            *private_rows,
         ),
         office_learns=(
             "the bank's labels and columns at positions that mean nothing to it, during the replay; it keeps the verdict and "

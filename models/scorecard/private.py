@@ -120,3 +120,43 @@ def error_bound(shape: ProductShape, v: int) -> float:
     The table of the sampler ends below 10 standard deviations.
     """
     return 10 * lwe_params.PRODUCT.sigma / (shape.vectors[v].scale * shape.delta(v))
+
+
+def samples(bins: Sequence[int], bank_columns: int) -> int:
+    """How many noisy figures a training has at most, on the side that has more of them."""
+    fields = len(bins)
+    labels = sum(bins) + 20 * bank_columns + 1
+    rows = 2 * sum(bins) + fields * (fields - 1) // 2 + fields * bank_columns
+    return max(labels, rows)
+
+
+# ---------------------------------------------------------------- in plain words
+
+
+def sentences(privacy: PlannedPrivacy | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the leakage statement says more about (what the node learns, what the bank learns)."""
+    if privacy is None:
+        return (), ()
+    level = f"({privacy.epsilon:g}, {privacy.delta:g})-differential privacy"
+    node = (
+        f"of each label only what {level} allows, in all that this training shows it; the figures of the finished model on "
+        "the bank's card are the bank's own and are not covered."
+    )
+    bank = (
+        f"of each subject's row only what {level} allows, through figures, levels and weights and so through the bands of "
+        "others; the subject's own band, band edges and means, and the cut of the bins are not covered."
+    )
+    return (node,) * privacy.labels, (bank,) * privacy.rows
+
+
+def budgets(privacy: PlannedPrivacy | None) -> tuple[tuple[str, int, int], ...]:
+    """(name, used, allowed) of each side's budget, in thousandths of ε, used rounded up."""
+    spendings = () if privacy is None else privacy.spendings
+    return tuple(
+        (
+            f"thousandths of epsilon for the {s.side} in this project, at delta {s.delta:g}",
+            math.ceil(1000 * s.epsilon - 1e-6),
+            round(1000 * s.epsilon_allowed),
+        )
+        for s in spendings
+    )

@@ -15,6 +15,7 @@ from models.problems import BadSignature, Conflict, Forbidden, NotApproved, Rele
 from models.projects import ProjectOpened
 from models.scorecard import limits as rules
 from models.scorecard.card import Budget, ModelCard, NodeCard, field_cards, statement
+from models.scorecard.private import budgets
 from models.scorecard.release import release
 from models.scorecard.score import NodeModel
 from models.tables import ModelApproval, ServeModel, score_table
@@ -87,6 +88,7 @@ class Releases:
                 budgets=(
                     Budget(name="releases a subject and year", used=most + 1, allowed=limits.releases),
                     Budget(name="trainings of the project", used=trainings, allowed=limits.trainings),
+                    *(Budget(name=name, used=used, allowed=most) for name, used, most in budgets(opened.privacy)),
                 ),
                 leakage=statement(opened.plan, made, limits, len(earlier) + 1),
                 notes=(),

@@ -24,6 +24,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from sqlalchemy import Connection
@@ -33,9 +34,9 @@ from models.privacy import PlannedPrivacy
 from models.problems import Conflict, Forbidden, InputsRefused, NotFound, Problem
 from models.projects import Project
 from models.scorecard.binning import bins_from_definition
-from models.scorecard.learner import NodeColumns, NodeField
 from models.scorecard.group import GroupPlan
 from models.scorecard.group_node import MemberTraining
+from models.scorecard.learner import NodeColumns, NodeField
 from models.scorecard.limits import Limits
 from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.options import Trend
@@ -58,6 +59,7 @@ _AGAIN = "Start a new one on the same cohort."
 _ENDED: dict[str, tuple[type[Problem], str]] = {
     "unusable": (InputsRefused, "the office's replay found this training unusable; it is charged to the budget"),
     "released": (Conflict, "the bands of this training were released before"),
+    "ended": (Conflict, "this training of several banks ended without a result; nothing was released"),
     "given-up": (NotFound, f"this training was given up for {MOST_RUNNING} newer ones, or after a month without a step"),
 }
 
@@ -83,7 +85,6 @@ class Opened:
     limits: Limits
     job_seed: bytes = field(repr=False)
     group: Group | None = None
-    privacy: PlannedPrivacy | None = None
 
     @property
     def plan(self) -> Plan:
@@ -91,6 +92,11 @@ class Opened:
         if self.group is not None:
             return self.group.plan.plan(self.cohort.bank)
         return Plan(self.columns.rows, self.columns.bins, self.bank_columns, privacy=self.privacy)
+
+    @cached_property
+    def privacy(self) -> PlannedPrivacy | None:
+        """As the plan has it."""
+        return wire.decode(self.signed_plan.payload, JobPlan).privacy
 
     @property
     def size(self) -> int:
@@ -245,6 +251,13 @@ class Store:
             raise NotFound(f"this training cannot go on here: {error}", advice=_AGAIN) from None
         running.version, running.round, running.transcripts = stored.version, progress.round, progress.transcripts
         return running
+
+    def plan(self, connection: Connection, job: str) -> Signed:
+        """A job's plan as the bank was given it; raises `NotFound`."""
+        stored = trainings.find(connection, job)
+        if stored is None:
+            raise NotFound("there is no such training", advice=_AGAIN)
+        return stored.plan
 
     def step(self, running: Running, at: int) -> Callable[[Connection], None]:
         """Seal what a step made of a training; what is returned stores it, in the transaction of the step's answer."""

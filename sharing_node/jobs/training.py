@@ -38,6 +38,7 @@ from models.training import (
     session_of,
 )
 from models.wire import Signed, pack, unpack
+from sharing_node.jobs import privacy_ledger
 from sharing_node.jobs.columns import node_columns, wanted_fields
 from sharing_node.jobs.running import Opened, Round, Running, Store
 from sharing_node.node import Node
@@ -67,11 +68,11 @@ def refusals() -> Iterator[None]:
 
 
 class Trainings:
-    """Handlers about trainings."""
+    """Handlers about trainings; `store` is where those under way stand."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._store = Store(node)
+        self.store = Store(node)
 
     def open(self, call: Call) -> Outcome:
         """POST /jobs: check the limits, bin the node's columns by row counts, and plan."""
@@ -86,7 +87,7 @@ class Trainings:
                 raise Forbidden("this project or cohort belongs to another bank")
             node.check_project(project, call.now)
             node.check_still_willing(cohort.subjects, project, call.institution)
-            asked = _asked(connection, cohort)
+            asked = aggregates_asked(connection, cohort)
             used = state.trainings_used(connection, project.id)
             fields = wanted_fields(node, project, body.node_fields)
             raw = records.numeric_columns(connection, fields, cohort.subjects, node.marks(), node.today())
@@ -96,6 +97,8 @@ class Trainings:
             limits.check_trainings(used)
             columns, notes = node_columns(fields, raw, limits, asked, body.binning)
         plan = Plan(columns.rows, columns.bins, body.bank_columns)
+        with call.engine.connect() as connection:
+            plan = replace(plan, privacy=privacy_ledger.planned(connection, project, body.privacy, plan))
         with refusals():
             for round_ in (1, 2):
                 plan.shape(round_).check()
@@ -112,23 +115,28 @@ class Trainings:
             label_aggregates=plan.label_aggregates,
             notes=tuple(notes),
             binning=body.binning,
+            privacy=plan.privacy,
         )
         signed = node.sign(message)
-        running = self._store.begin(
+        running = self.store.begin(
             Opened(job, project, cohort, signed, columns, body.bank_columns, limits, secrets.token_bytes(32))
         )
-        store = self._store.add(running, call.now)
+        store = self.store.add(running, call.now)
+        spent = None if plan.privacy is None else privacy_ledger.Spent(project.id, job, plan.privacy)
 
         def record(connection: Connection) -> None:
             state.one_at_a_time(connection)
-            if _asked(connection, cohort) != asked:
+            if aggregates_asked(connection, cohort) != asked:
                 raise Conflict("another training on these subjects was opened at the same time; open this one again")
             state.count_training(connection, project.id, min(project.trainings, limits.trainings))
             state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
+            if spent is not None:
+                spent.record(connection, call.now)
             store(connection)
 
         facts = {"project": project.id, "job": job, "cohort": cohort.id, "rows": plan.rows, "plan": signed.digest()}
-        return Outcome(signed, [LeafDraft("job.open", facts)], record)
+        paid = [] if spent is None else spent.leaves()
+        return Outcome(signed, [LeafDraft("job.open", facts), *paid], record)
 
     def open_round(self, call: Call) -> Outcome:
         """POST /jobs/{job}/rounds/{round}/open: the office's word on the inputs, and both nonces."""
@@ -154,7 +162,7 @@ class Trainings:
             running.training.open_round(seed, [v.hmac for v in inputs.vectors[:taken]])
         running.round = Round(body.inputs, body.nonce, nonce)
         facts = {"job": opened.job, "round": number, "inputs": body.inputs.digest()}
-        return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)], self._store.step(running, call.now))
+        return Outcome(RoundOpened(nonce=nonce), [LeafDraft("round.open", facts)], self.store.step(running, call.now))
 
     def product(self, call: Call) -> Outcome:
         """POST /jobs/{job}/rounds/{round}/product: (b, p) → (h, c), under fresh masks that are committed to in the leaf."""
@@ -171,7 +179,7 @@ class Trainings:
         facts: dict[str, str | int | bool] = {"job": job, "round": number}
         facts |= dict(zip(("columns", "u", "f", "masks"), made, strict=True))
         answer, leaf = ProductAnswer(h=pack(h), c=pack(c)), LeafDraft("round.product", facts)
-        return Outcome(answer, [leaf], self._store.step(running, call.now))
+        return Outcome(answer, [leaf], self.store.step(running, call.now))
 
     def answer(self, call: Call) -> Outcome:
         """POST /jobs/{job}/rounds/{round}/answer: w and the bank's moments; the signed transcript comes back."""
@@ -210,7 +218,7 @@ class Trainings:
         running.transcripts, running.round = (*running.transcripts, transcript.digest()), None
         facts = {"job": job, "round": number, "transcript": transcript.digest()}
         answer, leaf = RoundClosed(transcript=transcript), LeafDraft("round.close", facts)
-        return Outcome(answer, [leaf], self._store.step(running, call.now))
+        return Outcome(answer, [leaf], self.store.step(running, call.now))
 
     def verdict(self, call: Call) -> Outcome:
         """POST /jobs/{job}/verdict: under a good verdict of the office, figures that name no row."""
@@ -239,7 +247,7 @@ class Trainings:
             compared_with=compared,
         )
 
-        step = self._store.step(running, call.now)
+        step = self.store.step(running, call.now)
 
         def record(connection: Connection) -> None:
             state.set_job_state(connection, job, "open", "proven")
@@ -255,7 +263,7 @@ class Trainings:
 
     def finished(self, connection: Connection, job: str) -> None:
         """Delete a training's state: what had to last is stored."""
-        self._store.end(connection, job)
+        self.store.end(connection, job)
 
     def _unusable(self, job: str, error: rules.InputRefused) -> Exception:
         problem = InputsRefused(error.reason, advice=error.accepted or None)
@@ -274,7 +282,7 @@ class Trainings:
         if number not in {"0", "1", "2"}:
             raise NotFound("a training has the rounds 1 and 2")
         with call.engine.connect() as connection:
-            running = self._store.load(connection, call.path["job"], call.institution.id)
+            running = self.store.load(connection, call.path["job"], call.institution.id)
         self._node.check_project(running.opened.project, call.now)
         return running, int(number)
 
@@ -294,7 +302,7 @@ def _drift(learned: Learner, earlier: Iterable[tuple[str, CohortCounts]]) -> tup
     return "", {}
 
 
-def _asked(connection: Connection, cohort: StoredCohort) -> int:
+def aggregates_asked(connection: Connection, cohort: StoredCohort) -> int:
     """Label aggregates asked so far over all trainings on any of these subjects."""
     members = set(cohort.subjects)
     touching = [earlier.id for earlier in state.all_cohorts(connection) if not members.isdisjoint(earlier.subjects)]

@@ -59,6 +59,20 @@ class JobCountsRow(Base):
     counts: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class PrivacySpendingRow(Base):
+    """What a training has spent of its project's privacy budget, for the ``labels`` or the ``rows``; never deleted."""
+
+    __tablename__ = "privacy_spending"
+
+    job: Mapped[str] = mapped_column(ForeignKey(JobRow.id), primary_key=True)
+    side: Mapped[str] = mapped_column(String(8), primary_key=True)
+    project: Mapped[str] = mapped_column(ForeignKey(ProjectRow.id), index=True)
+    rho: Mapped[float] = mapped_column(Float)
+    epsilon: Mapped[float] = mapped_column(Float)
+    delta: Mapped[float] = mapped_column(Float)
+    at: Mapped[int] = mapped_column(BigInteger)
+
+
 class TrainingRow(Base):
     """A training under way, sealed: `opened` never changes, `progress` with every step; `version` counts the steps.
 
