@@ -42,6 +42,7 @@ from crypto.warm import warm_up
 from models import wire
 from models.consents import Purpose
 from models.logged import Empty
+from models.privacy import PrivacyWish
 from models.problems import PeerUnavailable
 from models.scorecard.card import NodeCard
 from models.scorecard.design import Encoding
@@ -64,6 +65,7 @@ class JointScorecard(TrainedFields, FittedModel):
         max_bins: of a column on either side, 2 to 20.
         binning: of the bank's own columns: a `WoeBinning`, or the modeller's own cuts by column; bins by row counts if None.
         node_binning: of the node's fields, a `FieldBinning` each (or for all), e.g. with a trend or special values.
+        privacy: a `PrivacyWish`, in a project with a privacy budget: each `fit` spends its epsilon.
         encoding: of the bank's own columns in its half: "woe", "one_hot", or "auto" to choose by cross-validation.
         C: inverse strength of the L2 penalty of the bank's half.
         reject_inference: how applicants that were turned down take part in `refit`.
@@ -93,6 +95,7 @@ class JointScorecard(TrainedFields, FittedModel):
         max_bins: int = 20,
         binning: WoeBinning | Mapping[str, Cuts] | None = None,
         node_binning: Sequence[FieldBinning] = (),
+        privacy: PrivacyWish | None = None,
         encoding: Encoding | Literal["auto"] = "auto",
         C: float = 0.3,
         reject_inference: RejectInference | None = None,
@@ -109,6 +112,7 @@ class JointScorecard(TrainedFields, FittedModel):
         self.max_bins = max_bins
         self.binning = binning
         self.node_binning = node_binning
+        self.privacy = privacy
         self.encoding = encoding
         self.C = C
         self.reject_inference = reject_inference
@@ -137,6 +141,8 @@ class JointScorecard(TrainedFields, FittedModel):
             return fit_copy(self, X, y)
         check_frame(X)
         labels = check_labels(X, y)
+        if self.privacy is not None and "labels" in self.privacy.protects and isinstance(self.binning, WoeBinning):
+            raise ValueError("bins that follow the labels would show them: under privacy for labels give cuts, or no binning")
         subjects = self._canonical(X.index)
         self._forget_release()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # compilers load while customers are aligned
@@ -153,6 +159,7 @@ class JointScorecard(TrainedFields, FittedModel):
                 max_bins=self.max_bins,
                 node_fields=node_fields,
                 node_binning=self.node_binning,
+                privacy=self.privacy,
             )
         return self.resume()
 

@@ -26,6 +26,7 @@ from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
 from models.http_client import Reply
+from models.privacy import PrivacyWish, grants
 from models.problems import InputsRefused, PeerUnavailable, TrainingRefused, Unavailable
 from models.scorecard import limits as rules
 from models.scorecard.bank import BankColumn, BankTraining
@@ -92,6 +93,7 @@ class JointTraining:
         max_bins: of a column on either side.
         node_fields: those of the project's fields that are wanted; empty for all.
         node_binning: how the node's fields are binned.
+        privacy: the differential privacy to ask for, in a project that has a budget for it.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class JointTraining:
         max_bins: int = 20,
         node_fields: Sequence[str] = (),
         node_binning: Sequence[FieldBinning] = (),
+        privacy: PrivacyWish | None = None,
         progress: Progress = silent,
     ) -> None:
         self._bank = bank
@@ -111,7 +114,7 @@ class JointTraining:
         self._labels = labels
         self._columns = columns
         self._limits = replace(Limits(), levels=max_bins)
-        self._node_fields, self._node_binning = tuple(node_fields), tuple(node_binning)
+        self._node_fields, self._node_binning, self._privacy = tuple(node_fields), tuple(node_binning), privacy
         self.progress = progress
         self._done = 0
         self._exchange: Exchange[Trained] | None = None
@@ -164,7 +167,7 @@ class JointTraining:
 
     def _run(self) -> Exchange[Trained]:
         signed_plan, plan = yield from self._open()
-        shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns))
+        shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns), privacy=plan.privacy)
         training = BankTraining(shape, self._labels, self._columns, self._limits)
         played = []
         for round_ in ROUNDS:
@@ -207,6 +210,7 @@ class JointTraining:
             max_bins=self._limits.levels,
             node_fields=self._node_fields,
             binning=self._node_binning,
+            privacy=self._privacy,
         )
         signed = (yield from self._ask(self._bank.node, "/jobs", request, Signed)).answer
         plan = self._bank.from_node(signed, JobPlan)
@@ -215,6 +219,8 @@ class JointTraining:
         asked, planned = set(self._node_fields), {entry.name for entry in plan.fields}
         if plan.binning != self._node_binning or (asked and asked != planned):
             self._damaged("plan", "the node planned other fields or another binning than was asked for", signed)
+        if not grants(plan.privacy, self._privacy):
+            self._damaged("plan", "the node planned another privacy than was asked for", signed)
         return signed, plan
 
     def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> Exchange[_Played]:

@@ -91,6 +91,14 @@ class PlannedPrivacy(Message):
         return "rows" in self.protects
 
 
+def grants(planned: PlannedPrivacy | None, wish: PrivacyWish | None) -> bool:
+    """Whether a plan's privacy is the one that was wished."""
+    if planned is None or wish is None:
+        return planned is None and wish is None
+    said = (planned.epsilon, planned.delta, set(planned.protects))
+    return said == (wish.epsilon, wish.delta, set(wish.protects))
+
+
 def check_range(epsilon: float, delta: float, rows: int = 0) -> None:
     """Raise `OutsideRange` for an (ε, δ) outside the sane ranges, or a δ that could mean one whole row of `rows`."""
     if not LEAST_EPSILON <= epsilon <= MOST_EPSILON:

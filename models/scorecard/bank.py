@@ -16,7 +16,7 @@ from .inputs import BankVector, Opening, check_inputs
 from .limits import InputRefused, Limits, OutOfOrder
 from .moments import standard_levels
 from .options import Trend
-from .private import clipped, own_bads
+from .private import clipped, own_bads, verify_label_noise
 from .rounds import COUNTS, ROUNDS, Plan, moments_of
 from .woe import merged_bins, pooled_woe
 
@@ -117,6 +117,8 @@ class BankTraining:
     ) -> None:
         if len(columns) != plan.bank_columns:
             raise InputRefused("wrong-vectors", f"The plan names {plan.bank_columns} columns of the bank")
+        if plan.privacy is not None:
+            verify_label_noise(plan.privacy, plan.node_fields, plan.bank_columns)
         own = seeds or [secrets.token_bytes(32) for _ in ROUNDS]
         label_vector = BankVector.of_labels(labels)
         column_vectors = [
