@@ -19,6 +19,7 @@ from sharing_node.alignment import Alignment
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
 from sharing_node.epochs.store import EpochStore
+from sharing_node.jobs.group_routes import bind_groups
 from sharing_node.jobs.release import Releases
 from sharing_node.jobs.training import Trainings
 from sharing_node.loads import Loads
@@ -71,6 +72,7 @@ def bind(gate: Gate, node: Node) -> None:
     gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)
 
     bind_aggregation(gate, node)
+    bind_groups(gate, node, trainings)
 
     operator = {Role.NODE_OPERATOR}
     gate.logged("POST", "/tables/{table}/epochs", action="epoch.request", roles=operator, takes=BuildTable)(epochs.ask)
@@ -101,6 +103,27 @@ def bind(gate: Gate, node: Node) -> None:
         why="ciphertexts, which the office checks against the logged manifest",
     )(epochs.matrix)
 
+    _bind_public(gate, node)
+
+    def receipt(call: Call) -> Receipt:
+        """GET /receipts/{index}: an entry of the log and its proof."""
+        index = call.path["index"]
+        try:
+            number = int(index) if index.isdecimal() else -1
+            with call.engine.connect() as connection:
+                [entry] = node.log.store.entries(connection, number, 1)
+            return Receipt(index=number, entry=entry, proof=node.log.receipt(number, RECEIPT_PATIENCE))
+        except (LogError, ValueError):
+            raise NotFound("the log has no such entry") from None
+
+    gate.unlogged("GET", "/receipts/{index}", roles=READERS, why="the log's entries hold no personal data and are public")(
+        receipt
+    )
+
+
+def _bind_public(gate: Gate, node: Node) -> None:
+    """What anybody may read."""
+
     def healthy(_path: dict[str, str]) -> Raw:
         """GET /healthz."""
         return Raw(b"ok\n", "text/plain; charset=utf-8")
@@ -118,18 +141,3 @@ def bind(gate: Gate, node: Node) -> None:
     gate.public("GET", "/healthz", why="says only that the service runs")(healthy)
     gate.public("GET", "/catalogue", why="it describes fields and no person; everyone may know what is shared")(catalogue)
     gate.public("GET", "/keys", why="public keys are meant to be known")(keys)
-
-    def receipt(call: Call) -> Receipt:
-        """GET /receipts/{index}: an entry of the log and its proof."""
-        index = call.path["index"]
-        try:
-            number = int(index) if index.isdecimal() else -1
-            with call.engine.connect() as connection:
-                [entry] = node.log.store.entries(connection, number, 1)
-            return Receipt(index=number, entry=entry, proof=node.log.receipt(number, RECEIPT_PATIENCE))
-        except (LogError, ValueError):
-            raise NotFound("the log has no such entry") from None
-
-    gate.unlogged("GET", "/receipts/{index}", roles=READERS, why="the log's entries hold no personal data and are public")(
-        receipt
-    )

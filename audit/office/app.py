@@ -20,6 +20,7 @@ from audit.office.alignments import Alignments
 from audit.office.batches import Batches
 from audit.office.consents import Consents
 from audit.office.directory import OfficeDirectory
+from audit.office.group_replays import GroupReplays
 from audit.office.keys import OfficeKeys
 from audit.office.looks import Looks
 from audit.office.manifests import Manifests
@@ -27,7 +28,6 @@ from audit.office.migrate import check_schema
 from audit.office.models_register import ModelRegister
 from audit.office.office import Office
 from audit.office.projects import Projects
-from audit.office.replays import Replays
 from audit.office.reports import Reports
 from audit.office.settings import OfficeSettings
 from audit.office.tickets import TicketOffice
@@ -41,6 +41,7 @@ from models.aggregation import MOST_WORDS, FileOpening
 from models.alignment import FileAlignment
 from models.batches import Batch
 from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
+from models.group_training import ReplayMember
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
 from models.registry import ChangeModel, ModelDecision
@@ -144,7 +145,7 @@ def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
 
 
 def _banks(gate: Gate, office: Office) -> None:
-    projects, models, replays = Projects(office), ModelRegister(office), Replays(office)
+    projects, models, replays = Projects(office), ModelRegister(office), GroupReplays(office)
     post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
     post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
     post("POST", "/projects/{id}/decision", action="project.decide", roles=CLERK, takes=Decision)(projects.decide)
@@ -160,6 +161,9 @@ def _banks(gate: Gate, office: Office) -> None:
     post("POST", "/alignments", action="align.file", roles=MODELLER, takes=FileAlignment, limit=64 * MIB)(alignments.file)
     post("POST", "/replays/inputs", action="replay.inputs", roles=MODELLER, takes=FileInputs, limit=128 * MIB)(replays.inputs)
     post("POST", "/replays", action="replay.verdict", roles=MODELLER, takes=Replay, limit=512 * MIB)(replays.judge)
+    post("POST", "/replays/members", action="replay.member", roles=MODELLER, takes=ReplayMember, limit=512 * MIB)(
+        replays.judge_member
+    )
     post("POST", "/models", action="model.register", roles=MODELLER, takes=RegisterModel, limit=4 * MIB)(models.register)
     post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=ModelDecision)(models.decide)
     post("POST", "/models/{id}/state", action="model.state", roles=CLERK | MODELLER, takes=ChangeModel)(models.change)

@@ -75,7 +75,7 @@ class ModelRegister:
         with call.engine.connect() as connection:
             stored = Projects.get(connection, node_card.project)
             parent = models.get(connection, bank_card.parent) if bank_card.parent else None
-        if stored.project.bank != call.institution.id:
+        if call.institution.id not in stored.project.members:
             raise Forbidden("the card's project belongs to another bank")
         if stored.state != PROJECT_APPROVED or stored.suspended:
             raise NotApproved("the card's project is not approved, or it is suspended")

@@ -79,7 +79,7 @@ class Permissions:
     def _judge(self, context: TicketContext) -> Permission:
         """(2) and (3): project and table."""
         stored = projects.get_project(self._connection, context.project)
-        if stored is None or stored.project.bank != self._call.institution.id:
+        if stored is None or self._call.institution.id not in stored.project.members:
             raise NotApproved("this bank has no such project")
         if stored.state != APPROVED:
             raise NotApproved(f"this project is {stored.state}, not approved")

@@ -26,7 +26,7 @@ from audit.verifier.errors import LogError
 from audit.verifier.proof import verify_receipt
 from crypto.errors import CryptoError
 from crypto.lwe_params import PRODUCT
-from crypto.masked_product import commit_vectors
+from crypto.masked_product import VectorSpec, commit_vectors
 from crypto.xof import session_seed
 from models.privacy import OutsideRange, rho_of
 from models.problems import (
@@ -94,7 +94,7 @@ class Replays:
         plan = self._plan(call, body.plan)
         opened = self._open(plan, body.opening)
         try:
-            scorecard.check_inputs(opened.opening, self._limits, plan.rows, len(plan.fields))
+            self._check_inputs(plan, body, opened.opening)
         except InputRefused as error:
             raise InputsRefused(error.reason, advice=error.accepted or None) from None
         message = RoundInputs(
@@ -123,6 +123,7 @@ class Replays:
                     raise Conflict("other inputs were filed for this round; a changed input is a new training")
                 return
             self._check_memory(connection, earlier.values(), new, call.now)
+            self._check_rounds(plan, opened.opening, earlier)
             trainings.add_round(connection, new, call.now)
 
         facts = {"job": plan.job, "round": message.round, "vectors": len(opened.vectors), "inputs": signed.digest()}
@@ -168,7 +169,7 @@ class Replays:
         plan = self._office.node_statement(signed, JobPlan)
         with call.engine.connect() as connection:
             stored = Projects.get(connection, plan.project)
-        if stored.project.bank != call.institution.id:
+        if call.institution.id not in stored.project.members:
             raise Forbidden("this training belongs to another bank")
         if stored.suspended:
             raise Suspended("this project is suspended by the credit office")
@@ -183,10 +184,7 @@ class Replays:
         """Decode an opening; raises `BadMessage` or `InputsRefused`."""
         if (opening.job, opening.rows) != (plan.job, plan.rows) or opening.round not in ROUNDS:
             raise BadMessage(f"the opening is for another job, size or round; rounds are {ROUNDS}")
-        expected = range(1, 2) if opening.round < MOMENTS else range(1, MOST_VECTORS + 1)
-        if len(opening.columns) not in expected or len(opening.seed) != 32:
-            raise BadMessage(f"round {opening.round} takes {expected[0]} to {expected[-1]} vectors, and a seed of 32 bytes")
-        specs = _plan_of(plan, len(opening.columns) - 1).vectors(opening.round)
+        specs = self._specs(plan, opening)
         if plan.privacy is not None and opening.round == MOMENTS:
             try:
                 verify_label_noise(plan.privacy, len(plan.fields), len(opening.columns) - 1)
@@ -211,6 +209,19 @@ class Replays:
         return _Opened(opened, infos)
 
     # ------------------------------------------------------------------ before a round
+
+    def _specs(self, plan: JobPlan, opening: Opening) -> tuple[VectorSpec, ...]:
+        """Bound and scale of each vector that this round opens; raises `BadMessage` for another number of them."""
+        expected = range(1, 2) if opening.round < MOMENTS else range(1, MOST_VECTORS + 1)
+        if len(opening.columns) not in expected or len(opening.seed) != 32:
+            raise BadMessage(f"round {opening.round} takes {expected[0]} to {expected[-1]} vectors, and a seed of 32 bytes")
+        return _plan_of(plan, len(opening.columns) - 1).vectors(opening.round)
+
+    def _check_inputs(self, plan: JobPlan, _body: FileInputs, opening: scorecard.Opening) -> None:
+        scorecard.check_inputs(opening, self._limits, plan.rows, len(plan.fields))
+
+    def _check_rounds(self, plan: JobPlan, opening: scorecard.Opening, earlier: Mapping[int, trainings.FiledRound]) -> None:
+        """What a round's inputs must have in common with those of the round before, beside the labels: nothing alone."""
 
     def _check_memory(
         self, connection: Connection, earlier: Iterable[trainings.FiledRound], new: trainings.FiledRound, now: int

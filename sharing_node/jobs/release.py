@@ -101,7 +101,7 @@ class Releases:
             job=opened.job,
             project=project.id,
             cohort=cohort.id,
-            bank=project.bank,
+            bank=cohort.bank,
             half=half.to_bytes(),
             bands=made.codes.tobytes(),
             node_card=card,
@@ -171,6 +171,6 @@ class Releases:
         members = set(opened.cohort.subjects)
         counts: Counter[str] = Counter()
         for model in state.all_models(connection):
-            if model.bank == opened.project.bank and model.released_at > now - YEAR:
+            if model.bank == opened.cohort.bank and model.released_at > now - YEAR:
                 counts.update(members.intersection(state.cohort(connection, model.cohort).subjects))
         return max(counts.values(), default=0)
