@@ -166,6 +166,7 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
             f"from all bands of these subjects, counting {counted}, an R² of at most "
             f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
+            "once a quarter, how many people of the score table are in each band, with noise, small bands together.",
             *private_rows,
         ),
         office_learns=(
