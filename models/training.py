@@ -259,6 +259,7 @@ class Figures(Message):
     columns: tuple[str, ...] = ()
     correlation: bytes = b""
     compared_with: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Released(Message):

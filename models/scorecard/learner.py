@@ -155,6 +155,11 @@ class Learner:
             shown.append(figure)
         return Figures(self._columns.rows, tuple(shown), np.round(self._shown.correlation(), 3))
 
+    def question(self) -> bytes:
+        """Names what the tables count, 32 bytes: the same rows in the same bins with the same labels give the same figures."""
+        rows = b"".join(digest for j in range(len(self._columns.fields)) for digest in self._members_of(j))
+        return hashlib.sha256(self._label_mac + rows).digest()
+
     def counted(self) -> CohortCounts:
         """Noisy row counts of the bins, for the node to keep: a later training is compared with them."""
         return counted(self._columns, self._noise)

@@ -56,6 +56,7 @@ class Limits:
     releases: int = _limit(4, "down")  # a subject, bank and year
     trainings: int = _limit(12, "down")  # a project
     label_vectors: int = _limit(5, "down")  # a cohort and year
+    field_tables: int = _limit(4, "down")  # different questions whose tables a subject is counted in, a year, all banks
     rows_per_aggregate: int = _limit(10, "up")  # rows for each label aggregate asked over all runs on them
     class_rows: int = _limit(50, "up")  # each of the two classes
     class_rows_per_field: int = _limit(10, "up")  # and so many for each of the d fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -18,13 +18,9 @@ from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotF
 from models.scorecard import limits as rules
 from models.scorecard.group import opening_specs
 from models.scorecard.group_node import MemberTraining
-from models.scorecard.learner import Learner
 from models.scorecard.rounds import Plan
-from models.scorecard.stability import CohortCounts, same_rows
 from models.training import (
-    FieldFigure,
     FieldPlan,
-    Figures,
     JobPlan,
     OpenJob,
     OpenRound,
@@ -40,11 +36,11 @@ from models.training import (
 from models.wire import Signed, pack, unpack
 from sharing_node.jobs import privacy_ledger
 from sharing_node.jobs.columns import node_columns, wanted_fields
+from sharing_node.jobs.figures import show
 from sharing_node.jobs.running import Opened, Round, Running, Store
 from sharing_node.node import Node
 from sharing_node.office import OFFICE
 from sharing_node.records import repository as records
-from sharing_node.state import counts
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort
 
@@ -231,31 +227,17 @@ class Trainings:
             raise Conflict(error.reason) from None
         except rules.InputRefused as error:
             raise self._unusable(job, error) from None
-        figures, learned = running.training.figures(), running.training.learned()
         with call.engine.connect() as connection:
-            compared, psi = _drift(learned, counts.earlier(connection, running.opened.project.id, job))
-        answer = Figures(
-            job=job,
-            usable=True,
-            rows=figures.rows,
-            fields=tuple(
-                FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, table=f.table, psi=psi.get(f.name))
-                for f in figures.fields
-            ),
-            columns=tuple(f.name for f in running.opened.columns.fields),
-            correlation=pack(figures.correlation),
-            compared_with=compared,
-        )
-
+            shown = show(connection, running.opened, running.training, call.now)
         step = self.store.step(running, call.now)
 
         def record(connection: Connection) -> None:
             state.set_job_state(connection, job, "open", "proven")
-            counts.add(connection, job, learned.counted())
+            shown.record(connection)
             step(connection)
 
         facts = {"job": job, "verdict": body.digest()}
-        return Outcome(answer, [LeafDraft("job.figures", facts)], record, cosigned=True)
+        return Outcome(shown.figures, [LeafDraft("job.figures", facts)], record, cosigned=True)
 
     def running(self, call: Call) -> Running:
         """The training that a call is about, of the caller's own bank, after its last step."""
@@ -291,15 +273,6 @@ def _expect_open(running: Running, number: int) -> Round:
     if running.round is None or number != len(running.transcripts) + 1:
         raise Conflict(f"round {number} is not open")
     return running.round
-
-
-def _drift(learned: Learner, earlier: Iterable[tuple[str, CohortCounts]]) -> tuple[str, dict[str, float]]:
-    """The last earlier training that had other rows, and the stability of each field against it."""
-    for job, cohort in earlier:
-        found = learned.drift(cohort)
-        if not same_rows(found):
-            return job, found
-    return "", {}
 
 
 def aggregates_asked(connection: Connection, cohort: StoredCohort) -> int:

@@ -51,12 +51,17 @@ class JobRow(Base):
 
 
 class JobCountsRow(Base):
-    """Row counts of a proven training's bins, with noise: what later ones are compared with."""
+    """Row counts of a proven training's bins, with noise: what later ones are compared with.
+
+    `question` names what its tables counted, and is empty where they were not shown; equal questions have equal noise.
+    """
 
     __tablename__ = "job_counts"
 
     job: Mapped[str] = mapped_column(ForeignKey(JobRow.id), primary_key=True)
     counts: Mapped[bytes] = mapped_column(LargeBinary)
+    question: Mapped[bytes] = mapped_column(LargeBinary)
+    shown_at: Mapped[int] = mapped_column(BigInteger)
 
 
 class PrivacySpendingRow(Base):

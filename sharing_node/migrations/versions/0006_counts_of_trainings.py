@@ -17,6 +17,8 @@ def upgrade() -> None:
         "job_counts",
         sa.Column("job", sa.String(length=64), nullable=False),
         sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.Column("question", sa.LargeBinary(), nullable=False),
+        sa.Column("shown_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["job"], ["job.id"], name=op.f("fk_job_counts_job_job")),
         sa.PrimaryKeyConstraint("job", name=op.f("pk_job_counts")),
     )
