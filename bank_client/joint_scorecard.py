@@ -30,6 +30,7 @@ from bank_client.applicants import Applicants
 from bank_client.binning import Cuts, WoeBinning, binned
 from bank_client.fitted_model import FittedModel
 from bank_client.frames import check_frame, check_labels
+from bank_client.group_training import Group, GroupTraining
 from bank_client.joint_training import JointTraining
 from bank_client.model_file import load_half, save_half
 from bank_client.progress import shown
@@ -65,6 +66,7 @@ class JointScorecard(TrainedFields, FittedModel):
         max_bins: of a column on either side, 2 to 20.
         binning: of the bank's own columns: a `WoeBinning`, or the modeller's own cuts by column; bins by row counts if None.
         node_binning: of the node's fields, a `FieldBinning` each (or for all), e.g. with a trend or special values.
+        group: a `Group`, to train one model with the other banks of the project; its columns take the place of `binning`.
         privacy: a `PrivacyWish`, in a project with a privacy budget: each `fit` spends its epsilon.
         encoding: of the bank's own columns in its half: "woe", "one_hot", or "auto" to choose by cross-validation.
         C: inverse strength of the L2 penalty of the bank's half.
@@ -95,6 +97,7 @@ class JointScorecard(TrainedFields, FittedModel):
         max_bins: int = 20,
         binning: WoeBinning | Mapping[str, Cuts] | None = None,
         node_binning: Sequence[FieldBinning] = (),
+        group: Group | None = None,
         privacy: PrivacyWish | None = None,
         encoding: Encoding | Literal["auto"] = "auto",
         C: float = 0.3,
@@ -112,6 +115,7 @@ class JointScorecard(TrainedFields, FittedModel):
         self.max_bins = max_bins
         self.binning = binning
         self.node_binning = node_binning
+        self.group = group
         self.privacy = privacy
         self.encoding = encoding
         self.C = C
@@ -150,17 +154,7 @@ class JointScorecard(TrainedFields, FittedModel):
         self._take_rows(X, labels, subjects)
         bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
         with bank.phase("fit"):
-            self.columns_ = binned(self.binning, self._rows, self.labels_, self.max_bins)
-            self._unfinished: JointTraining | None = JointTraining(
-                bank,
-                self.cohort_,
-                self.labels_,
-                self.columns_,
-                max_bins=self.max_bins,
-                node_fields=node_fields,
-                node_binning=self.node_binning,
-                privacy=self.privacy,
-            )
+            self._unfinished: JointTraining | None = self._training(bank, node_fields)
         return self.resume()
 
     def resume(self) -> Self:
@@ -185,9 +179,35 @@ class JointScorecard(TrainedFields, FittedModel):
         self._unfinished = None
         self.plan_, self.job_ = trained.plan, trained.plan.job
         self.notes_ = trained.plan.notes
+        if self.group is not None:
+            self.columns_ = list(trained.columns)
         self.set_figures(trained.figures)
         self.phases_ = dict(bank.phases)
         return self
+
+    def _training(self, bank: Bank, node_fields: Sequence[str]) -> JointTraining:
+        if self.group is not None:
+            return GroupTraining(
+                bank,
+                self.cohort_,
+                self.labels_,
+                self.group.codes(self._rows),
+                self.group,
+                max_bins=self.max_bins,
+                node_fields=node_fields,
+                node_binning=self.node_binning,
+            )
+        self.columns_ = binned(self.binning, self._rows, self.labels_, self.max_bins)
+        return JointTraining(
+            bank,
+            self.cohort_,
+            self.labels_,
+            self.columns_,
+            max_bins=self.max_bins,
+            node_fields=node_fields,
+            node_binning=self.node_binning,
+            privacy=self.privacy,
+        )
 
     def __sklearn_clone__(self) -> Self:
         """See `bank_client.reuse`: a copy of a released model refits the bank's half, and no copy starts a training."""

@@ -67,10 +67,11 @@ _STEPS = 2 * len(ROUNDS) + 3
 
 @dataclass(frozen=True)
 class Trained:
-    """A proven training: the node's plan and the figures that name no row."""
+    """A proven training: the node's plan and figures that name no row; `columns` where several banks have them in common."""
 
     plan: JobPlan
     figures: Figures = field(repr=False)
+    columns: tuple[BankColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,9 +257,14 @@ class JointTraining:
         return _Played(opening, answer, closed)
 
     def _file_inputs(
-        self, signed_plan: Signed, plan: JobPlan, opening: Opening, commitments: Sequence[bytes]
+        self,
+        signed_plan: Signed,
+        plan: JobPlan,
+        opening: Opening,
+        commitments: Sequence[bytes],
+        columns: Signed | None = None,
     ) -> Exchange[Signed]:
-        request = FileInputs(plan=signed_plan, opening=opening)
+        request = FileInputs(plan=signed_plan, opening=opening, columns=columns)
         signed = (yield from self._ask(self._bank.office, "/replays/inputs", request, Signed)).answer
         inputs = self._bank.from_office(signed, RoundInputs)
         said = (inputs.job, inputs.round, inputs.rows, inputs.plan, tuple(entry.commitment for entry in inputs.vectors))

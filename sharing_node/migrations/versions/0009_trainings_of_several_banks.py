@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["project"], ["project.id"], name=op.f("fk_group_training_project_project")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_group_training")),
-        sa.UniqueConstraint("project", "name", name=op.f("uq_group_training_project")),
+        sa.UniqueConstraint("project", "name", name=op.f("uq_group_training_project_name")),
     )
     op.create_table(
         "group_seat",
