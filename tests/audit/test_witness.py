@@ -17,7 +17,7 @@ from audit.log import Cosigner, Log
 from audit.log.cosign import WitnessElsewhere, WitnessRefusal
 from audit.log.http import log_router, witness_router
 from audit.verifier.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from audit.verifier.errors import LogUnavailable, SignatureError
+from audit.verifier.errors import LogUnavailable, ProofError, SignatureError
 from audit.verifier.log_check import check_log
 from audit.verifier.note import CosignatureSigner, NoteSigner, open_note
 from audit.verifier.proof import verify_receipt
@@ -199,6 +199,29 @@ def test_the_log_is_cosigned_by_both(database_url: str, tmp_path_factory: pytest
     with running(log, cosigners=[cosigner(office), cosigner(bank)]):
         [index] = put(log, [b"after restart: the witnesses say where they are"])
         log.wait_cosigned(index, TIMEOUT)
+
+
+def test_batches_share_a_round_unless_somebody_waits(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    office = cosigner(make_witness(f"sqlite:///{tmp_path_factory.mktemp('witness')}/office.db"))
+    asked: list[bytes] = []
+
+    def post(request: bytes) -> tuple[int, bytes]:
+        asked.append(request)
+        return office.post(request)
+
+    log = make_log(database_url, witnesses=[OFFICE.key])
+    with running(log, cosigners=[Cosigner(OFFICE.key, post)], cosign_seconds=600.0):
+        for number in range(5):
+            put(log, [b"entry %d" % number])
+        assert not asked
+        verify_receipt(log.receipt(4, TIMEOUT), b"entry 4", KEYS, [OFFICE.key], 1)
+        assert len(asked) == 1
+        verify_receipt(log.receipt(0, TIMEOUT), b"entry 0", KEYS, [OFFICE.key], 1)
+        [index] = put(log, [b"a release"])
+        log.wait_cosigned(index, TIMEOUT)
+        assert len(asked) == 2
+        with pytest.raises(ProofError):
+            log.receipt(index + 1, TIMEOUT)
 
 
 def test_the_office_must_cosign(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
