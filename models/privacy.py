@@ -214,7 +214,8 @@ class Grid:
 
         What is no number is treated as zero: nothing may be raised on a value.
         """
-        bounded = np.clip(np.nan_to_num(values) / self.step, -(2.0**51), 2.0**51)
+        most = 2.0**51 * self.step
+        bounded = np.clip(np.nan_to_num(values), -most, most) / self.step
         drawn = noise.gaussian(key, context, bounded.size, self.sd).reshape(bounded.shape)
         return np.asarray((np.rint(bounded) + drawn) * self.step, dtype=np.float64)
 

@@ -9,6 +9,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from models.privacy import PlannedPrivacy
 from models.scorecard.bank import BankColumn, BankTraining, bank_columns
 from models.scorecard.binning import bin_columns
 from models.scorecard.inputs import Opening, check_inputs
@@ -67,10 +68,16 @@ class Job:
     seen_by_bank: list[tuple[Any, ...]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, made: Cohort, own: list[BankColumn] | None = None, job_seed: bytes = b"s" * 32) -> Job:
+    def of(
+        cls,
+        made: Cohort,
+        own: list[BankColumn] | None = None,
+        job_seed: bytes = b"s" * 32,
+        privacy: PlannedPrivacy | None = None,
+    ) -> Job:
         columns = node_columns(made)
         own = bank_columns(made.bank, made.labels, LIMITS) if own is None else own
-        plan = Plan(columns.rows, columns.bins, len(own))
+        plan = Plan(columns.rows, columns.bins, len(own), privacy=privacy)
         secrets = NodeSecrets(noise_key=b"n" * 32, job_seed=job_seed)
         node = NodeTraining("job", plan, columns, cohort_root=b"root", secrets=secrets, limits=LIMITS)
         bank = BankTraining(plan, made.labels, own, LIMITS, seeds=[b"1" * 32, b"2" * 32])

@@ -30,6 +30,7 @@ from models import wire
 from models.catalogue import Catalogue, Field
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role
+from models.privacy import PrivacyWish
 from models.problems import Problem
 from models.projects import Project, ProjectApproval, ProjectKind
 from models.scorecard.bank import BankTraining, bank_columns
@@ -91,7 +92,9 @@ Play = Generator[Ask, Any, Figures]
 class County:
     """What is known at the node, made once: a cohort of each bank, who is willing, and the values of their fields."""
 
-    def __init__(self, folder: Path, url: str, *, rows: int = 1_200, bank_fields: int = 2) -> None:
+    def __init__(
+        self, folder: Path, url: str, *, rows: int = 1_200, bank_fields: int = 2, privacy: PrivacyWish | None = None
+    ) -> None:
         self.folder, self.url = folder, url
         self.made: Cohort = cohort(5, rows=rows, bank_fields=bank_fields)
         self.subjects = tuple(f"opaque:{n:06d}" for n in range(rows))
@@ -104,7 +107,7 @@ class County:
                 project = Project(
                     id=f"p-{bank}", bank=bank, kind=ProjectKind.JOINT_SCORECARD, title="t", purpose="modelling",
                     fields=tuple(self.made.node), valid_from=NOW - 10, valid_to=NOW + 10**8, requested_by=f"{bank}/mo",
-                    releases=4, trainings=12,
+                    releases=4, trainings=12, privacy=privacy,
                 )  # fmt: skip
                 approval = ProjectApproval(project=project, decided_by="c", decided_at=NOW, reason="r")
                 state.add_project(connection, project, wire.sign(approval, "office", OFFICE_KEY), NOW)
@@ -199,13 +202,13 @@ class Worker:
         return finish(draft, institution="bank-a", at=NOW, who={})
 
 
-def train(county: County, bank: str = "bank-a", *, usable: bool = True) -> Play:
+def train(county: County, bank: str = "bank-a", *, usable: bool = True, privacy: PrivacyWish | None = None) -> Play:
     """A bank's whole training as the requests it makes, each answered by `send`; the office's part is played here."""
     own = bank_columns(county.made.bank, county.made.labels, LIMITS)
-    opened = OpenJob(project=f"p-{bank}", cohort=f"c-{bank}", bank_columns=len(own), max_bins=5)
+    opened = OpenJob(project=f"p-{bank}", cohort=f"c-{bank}", bank_columns=len(own), max_bins=5, privacy=privacy)
     signed: Signed = yield Ask("open", opened, {}, Signed)
     message = wire.decode(signed.payload, JobPlan)
-    plan = Plan(message.rows, tuple(entry.bins for entry in message.fields), len(own))
+    plan = Plan(message.rows, tuple(entry.bins for entry in message.fields), len(own), privacy=message.privacy)
     training = BankTraining(plan, county.made.labels, own, LIMITS, seeds=[b"1" * 32, b"2" * 32])
     transcripts = []
     for number in ROUNDS:
