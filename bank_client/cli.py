@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, session, show
+from bank_client.monitor_cli import monitor
 from bank_client.village_cli import village
 
 if TYPE_CHECKING:
@@ -245,15 +246,21 @@ def score(
     with session(config) as bank, bars(as_json) as progress:
         rows = _read(file, identity)
         fitted = _load(model, bank).set_params(progress=progress)
-        scores = rows[[]].assign(probability=fitted.predict_proba(rows)[:, 1])
+        explained = fitted.explain(rows)
         notes = {UNKNOWN: "the node has no record", REFUSED: "asking was refused"}
-        bands = fitted.bands_of(rows.index).tolist()
-        scores["band"] = [notes.get(band, band) for band in bands]
-        scores["reasons"] = ["; ".join(reasons) for reasons in fitted.reasons_of(rows.index)]
+        scores = rows[[]].assign(
+            probability=[one.probability for one in explained],
+            points=[one.score for one in explained],
+            band=[notes.get(band, band) for band in fitted.bands_of(rows.index).tolist()],
+            reasons=["; ".join(reason.text for reason in one.reasons) for one in explained],
+        )
         scores.to_csv(out)
         scored = int(scores.probability.notna().sum())
         facts = {"rows": len(rows), "scored": scored, "file": str(out)} | _phases(bank)
     show(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)
+
+
+app.command()(monitor)
 
 
 # -------------------------------------------------------------------- officers

@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike
 from bank_client.plots import COLOURS, draw_roc
 from bank_client.plots import _save as save
 from bank_client.plots import _say as say
+from bank_client.plots import _shown as shown
 from bank_client.plots import _style as style
 from models.scorecard.calibration import lift_table, reliability
 
 if TYPE_CHECKING:
     from bank_client.compare import Comparison
     from bank_client.evaluation import Evaluation
+    from bank_client.monitoring import DriftReport
 
 Models = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """(labels, probabilities) by name."""
@@ -76,6 +78,31 @@ def periods_on(axes: Axes, report: Evaluation) -> None:
     axes.axhline(report.metrics["auc"].iloc[0], color="#bbbbbb", linewidth=1)
     axes.set_xticks(range(len(table)), [str(period) for period in table.index], rotation=45)
     axes.set_ylabel("AUC")
+
+
+def draw_drift(report: DriftReport, path: Path, note: str = "") -> Path:
+    """Stability indices against both thresholds: lines over the periods, or bars where there is one."""
+    return _draw(lambda axes: drift_on(axes, report), path, note)
+
+
+def drift_on(axes: Axes, report: DriftReport) -> None:
+    """The score is drawn thick, the others thin."""
+    table = report.table.pivot(index="period", columns="what", values="psi")
+    names = [shown(str(name), f"field {i}") for i, name in enumerate(table.columns)]
+    if len(table) == 1:
+        axes.barh(names, table.to_numpy()[0], color=COLOURS[0])
+        axes.set_xlabel(say("Stability index (PSI)", "群体稳定性指标"))
+    else:
+        for name, values in zip(names, table.to_numpy().T, strict=True):
+            axes.plot(range(len(table)), values, label=name, linewidth=2.4 if name == "score" else 1, marker="o", markersize=3)
+        axes.set_xticks(range(len(table)), [str(period) for period in table.index], rotation=45)
+        axes.set_ylabel(say("Stability index (PSI)", "群体稳定性指标"))
+        axes.legend(loc="upper left", fontsize=7, frameon=False)
+    for threshold, colour in ((report.thresholds.moved, COLOURS[1]), (report.thresholds.shifted, COLOURS[3])):
+        if len(table) == 1:
+            axes.axvline(threshold, color=colour, linewidth=1, linestyle="--")
+        else:
+            axes.axhline(threshold, color=colour, linewidth=1, linestyle="--")
 
 
 def _draw_models(models: Models, folder: Path, note: str) -> list[Path]:
