@@ -19,11 +19,14 @@ import pandas as pd
 from bank_client.alignment import AlignedCohort
 from bank_client.calibrators import NONE, load_calibrator
 from bank_client.own_half import OwnHalf
+from bank_client.report.summary import TrainingSummary
 from models.scorecard.bank import BankColumn
 from models.scorecard.binning import bins_from_definition
 from models.scorecard.card import ModelCard
 from models.scorecard.design import Design
 from models.scorecard.drift import Reference
+from models.tables import RegisterModel
+from models.training import Figures
 from models.wire import Signed
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ def save_half(model: JointScorecard, path: str | Path) -> None:
         "cohort": {"id": cohort.id, "root": cohort.root.hex(), "subjects": list(cohort.subjects)},
         "columns": [_column(column) for column in model.columns_],
         "iv": model.iv_.to_dict(),
+        "figures": msgspec.to_builtins(model.figures_) if hasattr(model, "figures_") else None,
         "released": _released(model) if hasattr(model, "card_") else None,
     }
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -64,6 +68,8 @@ def load_half(model: JointScorecard, path: str | Path) -> JointScorecard:
         model.job_ = body["job"]
         model.columns_ = [_load_column(column) for column in body["columns"]]
         model.iv_ = pd.Series(body["iv"], name="iv", dtype=float)
+        if body.get("figures") is not None:
+            model.set_figures(msgspec.convert(body["figures"], Figures))
         if body["released"] is not None:
             _load_released(model, body["released"])
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError, msgspec.ValidationError) as error:
@@ -83,6 +89,8 @@ def _released(model: JointScorecard) -> dict[str, Any]:
         "calibrator": None if model.calibrator_ == NONE else model.calibrator_.to_json(),
         "card": msgspec.to_builtins(model.card_),
         "node_card": msgspec.to_builtins(model.node_card_),
+        "registered": msgspec.to_builtins(model.registered_) if hasattr(model, "registered_") else None,
+        "summary": msgspec.to_builtins(model.summary_) if hasattr(model, "summary_") else None,
     }
 
 
@@ -94,6 +102,11 @@ def _load_released(model: JointScorecard, body: dict[str, Any]) -> None:
     design = Design(tuple(model.columns_), tuple(model.band_means_), model.encoding_, float(body["unknown"]))
     half = OwnHalf.restored(design, body["coef"], body["intercept"], body["shares"], model.C)
     model.set_half(half, load_calibrator(body["calibrator"]))
+    if body.get("registered") is not None:
+        model.registered_ = msgspec.convert(body["registered"], RegisterModel)
+        model.signed_card_ = model.registered_.bank_card
+    if body.get("summary") is not None:
+        model.summary_ = msgspec.convert(body["summary"], TrainingSummary)
     model.reference_ = Reference(tuple(body["reference"]["edges"]), tuple(body["reference"]["shares"]))
 
 

@@ -5,7 +5,9 @@ Labels are in Chinese and English where the machine has a CJK font, otherwise in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from models.scorecard.binning import NumericBins
 from models.scorecard.metrics import auc, ks
+from models.scorecard.tables import group_labels
 
 if TYPE_CHECKING:
     from bank_client.joint_scorecard import JointScorecard
@@ -29,6 +31,8 @@ CJK_FONTS = (
     *("Microsoft YaHei", "SimHei", "PingFang SC", "Heiti SC"),
 )
 MOST_FIELDS = 6
+MOST_POINTS = 400  # of a curve: more cannot be seen
+_both_languages = ContextVar("both_languages", default=False)
 COLOURS = ("#0b6e4f", "#b1740f", "#3b5b92", "#8c2f39")
 
 
@@ -36,18 +40,23 @@ def draw_roc(models: Mapping[str, tuple[ArrayLike, ArrayLike]], path: Path, note
     """ROC curves of (labels, scores) by name, with AUC and KS; `note` stands below, e.g. that data are synthetic."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=(6.4, 5.6), layout="constrained")
-        axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
-        for (name, (labels, scores)), colour in zip(models.items(), COLOURS, strict=False):
-            x, y = _roc(np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64))
-            most = int(np.argmax(y - x))
-            label = f"{name}: AUC {auc(labels, scores):.3f}, KS {ks(labels, scores):.3f}"
-            axes.plot(x, y, color=colour, linewidth=1.8, label=label)
-            axes.plot([x[most]] * 2, [x[most], y[most]], color=colour, linewidth=1, linestyle=":")
-        axes.set_xlabel(_say("Share of good customers refused", "好客户误拒率"))
-        axes.set_ylabel(_say("Share of bad customers found", "坏客户识别率"))
-        axes.legend(loc="lower right", frameon=False)
+        roc_on(figure.add_subplot(), models)
         return _save(figure, path, note)
+
+
+def roc_on(axes: Axes, models: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:
+    """ROC curves with AUC and KS; the dotted line of each is its KS distance."""
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
+    for (name, (labels, scores)), colour in zip(models.items(), COLOURS, strict=False):
+        x, y = _roc(np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64))
+        most = int(np.argmax(y - x))
+        label = f"{name}: AUC {auc(labels, scores):.3f}, KS {ks(labels, scores):.3f}"
+        shown = np.unique(np.linspace(0, x.size - 1, MOST_POINTS).astype(int))
+        axes.plot(x[shown], y[shown], color=colour, linewidth=1.8, label=label)
+        axes.plot([x[most]] * 2, [x[most], y[most]], color=colour, linewidth=1, linestyle=":")
+    axes.set_xlabel(_say("Share of good customers refused", "好客户误拒率"))
+    axes.set_ylabel(_say("Share of bad customers found", "坏客户识别率"))
+    axes.legend(loc="lower right", frameon=False)
 
 
 def draw_woe(model: JointScorecard, path: Path, note: str = "") -> Path:
@@ -70,16 +79,14 @@ def _bars(axes: Axes, column: BankColumn) -> None:
     axes.bar(range(column.woe.size), column.woe, color=colours)
     axes.axhline(0, color="#444444", linewidth=0.8)
     axes.set_title(f"{_shown(column.bins.field, 'field')}  (IV {column.iv:.3f})", fontsize=10)
-    axes.set_xticks(range(column.woe.size), _bin_names(column), rotation=60, fontsize=7)
+    axes.set_xticks(range(column.woe.size), bin_names(column), rotation=60, fontsize=7)
 
 
-def _bin_names(column: BankColumn) -> list[str]:
-    bins = column.bins
-    if not isinstance(bins, NumericBins):
-        names = {code: _shown(value, f"#{code}") for code, value in zip(bins.codes, bins.values, strict=True)}
-        return [names.get(code, _say("other", "其他")) for code in range(bins.count)]
-    shown = [f"≤ {edge + 0.0:g}" for edge in bins.edges] + ([f"> {bins.edges[-1]:g}"] if bins.edges else [_say("all", "全部")])
-    return shown + [_say("missing", "缺失")] * (bins.count - len(shown))
+def bin_names(column: BankColumn) -> list[str]:
+    """What each bin of a column holds, in words."""
+    names = group_labels(column.bins, np.arange(column.bins.count, dtype=np.intp))
+    words = {"all": _say("all", "全部"), "missing": _say("missing", "缺失"), "others": _say("others", "其他")}
+    return [words.get(name) or _shown(name, f"#{code}") for code, name in enumerate(names)]
 
 
 def _roc(labels: Floats, scores: Floats) -> tuple[Floats, Floats]:
@@ -102,8 +109,20 @@ def _save(figure: Figure, path: Path, note: str) -> Path:
 
 
 def _cjk() -> str | None:
+    if _both_languages.get():
+        return CJK_FONTS[0]
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return next((name for name in CJK_FONTS if name in installed), None)
+
+
+@contextmanager
+def both_languages() -> Iterator[None]:
+    """Label charts in both languages, whatever fonts this machine has: for formats whose reader brings the font."""
+    before = _both_languages.set(True)
+    try:
+        yield
+    finally:
+        _both_languages.reset(before)
 
 
 def _say(english: str, chinese: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from bank_client.alignment import AlignedCohort, Progress
 from bank_client.applicants import REFUSED, Applicants
 from bank_client.calibrators import NONE, Calibrator, Method, fit_calibrator
 from bank_client.evaluation import Evaluation, evaluate
+from bank_client.export import export_onnx
 from bank_client.frames import check_frame, check_labels, columns_of
 from bank_client.meanings import Language
 from bank_client.own_half import OwnHalf, with_bands
 from bank_client.private_query import PrivateQuery
 from bank_client.progress import shown
 from bank_client.reasons import MOST, Against, Explanation, field_names, lost_points, reasons
+from bank_client.report import write_report
 from bank_client.session import Bank
 from models.scorecard.card import ModelCard
 from models.scorecard.design import Design
@@ -208,6 +211,23 @@ class ScoredModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scored = np.isfinite(log_odds)
         self.calibrator_ = fit_calibrator(method, log_odds[scored], labels[scored])
         return self
+
+    def report(
+        self, path: str | Path, X: pd.DataFrame | None = None, y: pd.Series[Any] | NDArray[Any] | None = None, **options: Any
+    ) -> Path:
+        """Write one HTML page with everything about the model; opens anywhere, without a network. See `bank_client.report`.
+
+        Args:
+            path: of the page.
+            X: rows with outcomes; None for what the training counted.
+            y: labels of `X`, 1 for bad.
+            options: `period` of each row, `title`, `note`, and others of `bank_client.report.content_of`.
+        """
+        return write_report([self], path, X, y, **options)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the bank's half as an ONNX file for a decision engine; see `bank_client.export`."""
+        return export_onnx(self, path)
 
     # ---------------------------------------------------------------- bands
 

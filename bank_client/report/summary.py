@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint8]
-GROUPS = 200
+GROUPS = 1000
 
 
 class Counts(msgspec.Struct, frozen=True):
