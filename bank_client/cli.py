@@ -1,4 +1,5 @@
-"""The bank's commands: for its modellers (project, align, train, release, serve, score), its officers (check, village, desk).
+"""The bank's commands: for its modellers (project, align, train, release, serve, score), its officers (check, village, desk);
+with other banks: statistics.
 
 Every command takes `--json` and then prints one object; otherwise progress goes to the error stream and a short account
 to the output. A refusal ends with exit code 1 and says what was wrong and what to do next.
@@ -15,6 +16,8 @@ import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, session, show
 from bank_client.monitor_cli import monitor
+from bank_client.project_cli import ProjectId, project
+from bank_client.statistics_cli import statistics
 from bank_client.village_cli import village
 
 if TYPE_CHECKING:
@@ -26,14 +29,13 @@ if TYPE_CHECKING:
     from models.records import CheckRecord
 
 app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
-project = typer.Typer(no_args_is_help=True, help="File a project with the credit office, or look at one.")
 app.add_typer(project, name="project")
 app.add_typer(village, name="village")
+app.add_typer(statistics, name="statistics")
 
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
 LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]
 Csv = Annotated[Path, typer.Argument(help="A CSV file of the bank's own customers.", exists=True, dir_okay=False)]
-ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write the result.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `train` or `release` wrote.", exists=True)]
 Plots = Annotated[Path | None, typer.Option(help="A folder to draw plots into.")]
@@ -87,60 +89,6 @@ def who(config: Config = SETTINGS, as_json: Json = False) -> None:
     state = "suspended" if facts["suspended"] else "in good standing"
     account = f"{me.name} ({me.id}), {me.role} of {home.name}, {state}; node and office answer"
     show(facts, account if same else f"{account}\nBUT the key in use, {key}, is not the enrolled one", as_json)
-
-
-# -------------------------------------------------------------------- projects
-
-
-@project.command("file")
-def project_file(
-    identifier: Annotated[str, typer.Option("--project", help="An id of your choice.")],
-    title: Annotated[str, typer.Option(help="What it is for, in a line.")],
-    fields: Annotated[str, typer.Option(help="Catalogue fields of the node, separated by commas.")],
-    kind: Annotated[str, typer.Option(help="joint-scorecard or check.")] = "joint-scorecard",
-    purpose: Annotated[str, typer.Option(help="modelling, loan-approval or post-loan.")] = "modelling",
-    days: Annotated[int, typer.Option(min=1, help="How long it runs.")] = 365,
-    checks: Annotated[int, typer.Option(min=0, help="How many questions it may ask.")] = 1000,
-    config: Config = SETTINGS,
-    as_json: Json = False,
-) -> None:
-    """File a project; the credit office decides on it."""
-    import time
-
-    from models.logged import Empty
-    from models.projects import Project, ProjectKind
-
-    with session(config) as bank:
-        now = int(time.time())
-        filed = Project(
-            id=identifier,
-            bank=bank.config.institution,
-            kind=ProjectKind(kind),
-            title=title,
-            purpose=purpose,
-            fields=tuple(name.strip() for name in fields.split(",") if name.strip()),
-            valid_from=now,
-            valid_to=now + days * 86_400,
-            checks=checks,
-            requested_by=bank.config.person,
-        )
-        bank.office.logged("/projects", filed, Empty)
-    show({"project": identifier, "state": "filed"}, f"{identifier} is filed; a clerk of the office decides on it", as_json)
-
-
-@project.command("status")
-def project_status(identifier: ProjectId, config: Config = SETTINGS, as_json: Json = False) -> None:
-    """Show whether the office has decided."""
-    from models.projects import ProjectStatus
-
-    with session(config) as bank:
-        status = bank.office.get(f"/projects/{identifier}", ProjectStatus)
-    reason = f": {status.reason}" if status.reason else ""
-    show(
-        {"project": identifier, "state": status.state, "reason": status.reason},
-        f"{identifier} is {status.state}{reason}",
-        as_json,
-    )
 
 
 # -------------------------------------------------------------------- modellers
