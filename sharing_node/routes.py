@@ -16,6 +16,7 @@ from models.training import OpenJob, OpenRound, ProductRequest, Receipt, RoundAn
 from models.wire import Signed
 from sharing_node.aggregation.routes import bind_aggregation
 from sharing_node.alignment import Alignment
+from sharing_node.drift import Drift
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
 from sharing_node.epochs.store import EpochStore
@@ -70,6 +71,7 @@ def bind(gate: Gate, node: Node) -> None:
     gate.logged("POST", "/jobs/{job}/release", action="job.release", roles=MODELLER, takes=Empty)(releases.release)
     gate.logged("POST", "/models", action="model.card", roles=MODELLER, takes=Signed)(releases.countersign)
     gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)
+    gate.logged("POST", "/models/{model}/drift", action="model.drift", roles=MODELLER, takes=Empty)(Drift(node).show)
 
     bind_aggregation(gate, node)
     bind_groups(gate, node, trainings)
