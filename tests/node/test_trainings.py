@@ -112,7 +112,7 @@ def job_of(signed: Any) -> str:
 
 def stored(worker: Worker, job: str, bank: str = "bank-a") -> Running:
     with worker.engine.connect() as connection:
-        return worker.trainings._store.load(connection, job, bank)
+        return worker.trainings.store.load(connection, job, bank)
 
 
 def kept(worker: Worker) -> tuple[int, int]:
@@ -288,7 +288,7 @@ def test_a_state_opens_only_in_its_place_and_under_its_key(county: County, start
         assert "sealed" in refused()
     later = msgspec.msgpack.encode(msgspec.msgpack.decode(stored(worker, job).training.snapshot()) | {"form": 2})
     with patch.object(NodeTraining, "snapshot", lambda _self: later):
-        change(progress=worker.trainings._store._sealed(stored(worker, job), own.version))
+        change(progress=worker.trainings.store._sealed(stored(worker, job), own.version))
     assert "another version" in refused()
     change(progress=own.progress)
     start().ask(ask)
@@ -301,7 +301,7 @@ def test_a_bank_has_eight_under_way_at_all_workers_together(county: County, work
 
     another = begin("bank-b", 0)
     # The cohort's rows allow few label aggregates; that budget is not what is tested here.
-    with patch("sharing_node.jobs.training._asked", lambda *_: 0):
+    with patch("sharing_node.jobs.training.aggregates_asked", lambda *_: 0):
         jobs = [begin("bank-a", number) for number in range(MOST_RUNNING + 2)]
     for job in jobs[:2]:
         with pytest.raises(NotFound, match="given up for 8 newer ones"):
@@ -313,7 +313,7 @@ def test_a_bank_has_eight_under_way_at_all_workers_together(county: County, work
         states = connection.scalars(select(JobRow.state).order_by(JobRow.opened_at)).all()
     assert states == ["open", *["given-up"] * 2, *["open"] * MOST_RUNNING]
     county.now += KEPT_SECONDS + 1
-    with patch("sharing_node.jobs.training._asked", lambda *_: 0):
+    with patch("sharing_node.jobs.training.aggregates_asked", lambda *_: 0):
         last = begin("bank-b", 99)
     assert kept(workers[0]) == (1, 8), "a month without a step ends anybody's"
     assert stored(workers[0], last, "bank-b").opened.job == last
@@ -365,7 +365,7 @@ def test_the_cache_is_bounded_and_nothing_rests_on_it(
 ) -> None:
     monkeypatch.setattr(running_module, "CACHED_BYTES", 1)
     jobs = [job_of(workers[0].ask(next(train(county, bank)), bank)) for bank in ("bank-a", "bank-b")]
-    store = workers[0].trainings._store
+    store = workers[0].trainings.store
     assert list(store._cache) == jobs[1:]
     first = stored(workers[0], jobs[0])
     assert list(store._cache) == jobs[:1]
