@@ -6,6 +6,7 @@ half again on rows of the cohort, with the bands that were released; a copy of a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from bank_client.frames import check_frame, check_labels
 if TYPE_CHECKING:
     from bank_client.joint_scorecard import JointScorecard
 
+_KEPT = "_copied_from"
 OF_THE_HALF = frozenset(
     ("encoding", "C", "reject_inference", "pdo", "base_score", "base_odds", "point_decimals", "purpose", "progress")
 )
@@ -27,16 +29,37 @@ LEARNED = (
 )
 
 
+@dataclass(frozen=True)
+class CopiedFrom:
+    """What a copy knows of its origin: the released model if there was one, what was copied, and what was changed since."""
+
+    origin: JointScorecard | None
+    parameters: dict[str, Any]
+    changed: frozenset[str] = frozenset()
+
+    def changed_of(self, model: JointScorecard) -> frozenset[str]:
+        """Parameters that the copy, or one between, was given anew."""
+        now = model.get_params(deep=False)
+        return self.changed | {name for name, value in self.parameters.items() if not _same(value, now[name])}
+
+
 def copy_of(model: JointScorecard) -> JointScorecard:
     """An unfitted model with equal parameters that remembers the release it was copied from, if there was one."""
-    made = type(model)(**{name: clone(value, safe=False) for name, value in model.get_params(deep=False).items()})
-    made.__dict__["_copied_from"] = model if hasattr(model, "card_") else getattr(model, "_copied_from", None)
+    parameters = {name: _copied(value) for name, value in model.get_params(deep=False).items()}
+    made = type(model)(**parameters)
+    before: CopiedFrom | None = model.__dict__.get(_KEPT)
+    if hasattr(model, "card_"):
+        made.__dict__[_KEPT] = CopiedFrom(model, parameters)
+    else:
+        made.__dict__[_KEPT] = CopiedFrom(
+            before.origin if before else None, parameters, before.changed_of(model) if before else frozenset()
+        )
     return made
 
 
 def is_copy(model: JointScorecard) -> bool:
     """Whether `clone` made it."""
-    return "_copied_from" in model.__dict__
+    return _KEPT in model.__dict__
 
 
 def fit_copy(model: JointScorecard, X: pd.DataFrame, y: ArrayLike) -> JointScorecard:
@@ -45,18 +68,18 @@ def fit_copy(model: JointScorecard, X: pd.DataFrame, y: ArrayLike) -> JointScore
     Raises:
         ValueError: nothing was released, rows are not in the cohort, or a parameter is not one of the bank's half.
     """
-    origin: JointScorecard | None = model.__dict__["_copied_from"]
+    copied: CopiedFrom = model.__dict__[_KEPT]
+    origin = copied.origin
     if origin is None:
         raise ValueError(
             "a copy starts no training: a search or cross-validation would use up the project's trainings, one for each fold "
             "and value. Fit and release a model first, then search with that; or call fit on a model of your own making, "
             "JointScorecard(**model.get_params(deep=False)), if a new training is meant"
         )
-    changed = [name for name in model.get_params(deep=False) if name not in OF_THE_HALF and _differs(name, model, origin)]
+    changed = sorted(copied.changed_of(model) - OF_THE_HALF)
     if changed:
-        raise ValueError(
-            f"a new value of {', '.join(changed)} needs a new training; search over {', '.join(sorted(OF_THE_HALF))}"
-        )
+        free = ", ".join(sorted(OF_THE_HALF))
+        raise ValueError(f"a new value of {', '.join(changed)} needs a new training; what may be searched over is {free}")
     check_frame(X, fitted=[column.bins.field for column in origin.columns_])
     labels = check_labels(X, y)
     outside = set(origin._canonical(X.index)).difference(origin.cohort_.subjects)
@@ -73,9 +96,10 @@ def fit_copy(model: JointScorecard, X: pd.DataFrame, y: ArrayLike) -> JointScore
     return model
 
 
-def _differs(name: str, model: JointScorecard, origin: JointScorecard) -> bool:
-    one, other = getattr(model, name), getattr(origin, name)
-    if hasattr(one, "get_params") and type(one) is type(other):
-        one, other = one.get_params(), other.get_params()  # an estimator's copy is another object
-    same: Any = one is other or one == other
-    return not same
+def _copied(value: Any) -> Any:
+    """Estimators as scikit-learn copies them; sessions, cohorts and settings are shared."""
+    return clone(value) if hasattr(value, "get_params") and not isinstance(value, type) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, bool | int | float | str) and one == other)

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from bank_client import Bank, JointScorecard
 from bank_client.applicants import REFUSED, Applicants
+from bank_client.binning import WoeBinning
 from bank_client.private_query import CheckResult
 from bank_client.reject_inference import Parcelling
 from models.problems import NoConsent
@@ -222,7 +223,7 @@ def test_the_out_of_time_test_tells_rows_that_were_trained_on(shared: JointScore
 
 
 def test_a_search_over_a_released_model_spends_no_training(bank: Bank) -> None:
-    model = released(bank)
+    model = released(bank, binning=WoeBinning())
     frame, labels, _ = people(ROWS)
     found = GridSearchCV(model, {"C": [1e-4, 0.3], "encoding": ["woe", "one_hot"]}, cv=3, scoring="roc_auc")
     found.fit(frame, labels)
@@ -243,12 +244,15 @@ def test_a_copy_never_starts_a_training(bank: Bank) -> None:
             copied.fit(frame, labels)
     with pytest.raises(ValueError, match="a new value of max_bins needs a new training"):
         clone(model).set_params(max_bins=5).fit(frame, labels)
+    with pytest.raises(ValueError, match="a new value of max_bins"):
+        clone(clone(model).set_params(max_bins=5)).fit(frame, labels)
     stranger = frame.set_axis(pd.Index(range(1, ROWS + 1), name="id"))
     with pytest.raises(ValueError, match="1 rows are not in the cohort"):
         clone(model).fit(stranger, labels.to_numpy())
     again = clone(clone(model)).fit(frame, labels)
     assert np.allclose(again.coef_, model.coef_)
     assert again.get_params() == model.get_params()
+    assert clone(model).bank is bank
 
 
 def test_a_part_of_the_cohort_is_fitted_with_its_own_bands(bank: Bank) -> None:
