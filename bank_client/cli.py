@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, session, show
+from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
+from bank_client.models_cli import models
 from bank_client.monitor_cli import monitor
 from bank_client.project_cli import ProjectId, project
+from bank_client.report_cli import export, report
 from bank_client.statistics_cli import statistics
 from bank_client.village_cli import village
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bank_client.joint_scorecard import JointScorecard
     from bank_client.meanings import FieldMeaning
     from bank_client.session import Bank
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
 app.add_typer(project, name="project")
 app.add_typer(village, name="village")
+app.add_typer(models, name="models")
 app.add_typer(statistics, name="statistics")
 
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
@@ -108,7 +109,7 @@ def align(
     from bank_client.progress import bars
 
     with session(config) as bank, bars(as_json) as progress:
-        cohort = run(bank, identifier, list(_read(file, identity).index), progress=progress)
+        cohort = run(bank, identifier, list(read_rows(file, identity).index), progress=progress)
         cohort.save(out)
         facts = {"cohort": cohort.id, "rows": cohort.rows, "asked": cohort.asked, "refused": cohort.refused} | _phases(bank)
     show(facts, f"{cohort.rows:,} of {cohort.asked:,} customers are aligned; kept in {out}", as_json)
@@ -133,7 +134,7 @@ def train(
     from bank_client.progress import bars
 
     with session(config) as bank, bars(as_json) as progress:
-        rows, labels = _split(_read(file, identity), label)
+        rows, labels = split_labels(read_rows(file, identity), label)
         aligned = AlignedCohort.load(cohort) if cohort else None
         model = JointScorecard(identifier, bank, aligned, max_bins=max_bins, progress=progress).fit(rows, labels)
         model.save(out)
@@ -161,7 +162,7 @@ def release(
 ) -> None:
     """Have the node release its bands (spends budget), fit the bank's half, and register the card with the office."""
     with session(config) as bank:
-        rows, labels = _split(_read(file, identity), label)
+        rows, labels = split_labels(read_rows(file, identity), label)
         model = _load(trained, bank).attach(rows, labels).release(parent).register()
         model.save(out)
         if plots:
@@ -192,7 +193,7 @@ def score(
     from bank_client.progress import bars
 
     with session(config) as bank, bars(as_json) as progress:
-        rows = _read(file, identity)
+        rows = read_rows(file, identity)
         fitted = _load(model, bank).set_params(progress=progress)
         explained = fitted.explain(rows)
         notes = {UNKNOWN: "the node has no record", REFUSED: "asking was refused"}
@@ -206,6 +207,10 @@ def score(
         scored = int(scores.probability.notna().sum())
         facts = {"rows": len(rows), "scored": scored, "file": str(out)} | _phases(bank)
     show(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)
+
+
+app.command()(report)
+app.command()(export)
 
 
 app.command()(monitor)
@@ -277,21 +282,6 @@ def _lines(record: CheckRecord, known: Mapping[str, FieldMeaning]) -> Iterator[s
 
 
 # -------------------------------------------------------------------- what all of them share
-
-
-def _read(file: Path, identity: str) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.read_csv(file, dtype={identity: str})
-    if identity not in frame:
-        raise ValueError(f"{file.name} has no column {identity}; its columns are {', '.join(map(str, frame.columns))}")
-    return frame.set_index(identity)
-
-
-def _split(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series[Any]]:
-    if label not in frame:
-        raise ValueError(f"the file has no column {label}; its columns are {', '.join(map(str, frame.columns))}")
-    return frame.drop(columns=label), frame[label]
 
 
 def _load(file: Path, bank: Bank) -> JointScorecard:

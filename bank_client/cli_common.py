@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bank_client.session import Bank
 
 Config = Annotated[Path, typer.Option("--config", help="The settings file.", envvar="XINQIAO_BANK_CONFIG")]
@@ -56,3 +58,20 @@ def plain_errors() -> Iterator[None]:
 def show(facts: dict[str, Any], account: str, as_json: bool) -> None:
     """Print one JSON object, or a short account for people."""
     typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else account)
+
+
+def read_rows(file: Path, identity: str) -> pd.DataFrame:
+    """A CSV file indexed by its column of ids, which stay text; raises ValueError."""
+    import pandas as pd
+
+    frame = pd.read_csv(file, dtype={identity: str})
+    if identity not in frame:
+        raise ValueError(f"{file.name} has no column {identity}; its columns are {', '.join(map(str, frame.columns))}")
+    return frame.set_index(identity)
+
+
+def split_labels(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Rows and labels apart; raises ValueError."""
+    if label not in frame:
+        raise ValueError(f"the file has no column {label}; its columns are {', '.join(map(str, frame.columns))}")
+    return frame.drop(columns=label), frame[label]

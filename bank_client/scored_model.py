@@ -258,6 +258,10 @@ class ScoredModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         odds = self.half_.decision_function(with_bands(X, bands))
         return np.where(bands == REFUSED, np.nan, odds)
 
+    def of_cohort(self, X: pd.DataFrame) -> int:
+        """How many of these rows the model was trained on."""
+        return len(self._of_cohort(X))
+
     def _of_cohort(self, X: pd.DataFrame) -> set[str]:
         return set(self.cohort_.subjects).intersection(self._canonical(X.index))
 

@@ -7,6 +7,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from audit.office.office import Office
     from audit.office.settings import OfficeSettings
 
+MOST_MODELS = 1_000
 app = typer.Typer(no_args_is_help=True, help="The credit office: keys, schema, first enrolments, service.")
 
 Directory = Annotated[
@@ -103,6 +105,36 @@ def enrol_node(
     with _plain_errors():
         enrol(open_office(_settings(directory)), name, licence, _public_key(key))
     typer.echo("the node is enrolled as node/service")
+
+
+@app.command()
+def models(
+    text: Annotated[str, typer.Argument(help="Only models with this in an id: the model's, bank's, project's, parent's.")] = "",
+    state: Annotated[str, typer.Option(help="filed, approved, refused, suspended, retired or replaced.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    directory: Directory = None,
+) -> None:
+    """List the register of models, newest first, with states and review dates; deciding is a clerk's, by signed requests."""
+    from audit.office.app import open_office
+    from audit.office.models_register import entry_of
+    from audit.office.store.models import search
+    from models.registry import STATES
+    from models.wire import fields_of
+
+    if state and state not in STATES:
+        raise typer.BadParameter(f"a model's state is one of {', '.join(STATES)}")
+    with _plain_errors():
+        office = open_office(_settings(directory))
+        now = int(office.clock())
+        with office.engine.connect() as connection:
+            found = search(connection, bank="", state=state, text=text, after="", most=MOST_MODELS)
+    entries = [entry_of(model, now) for model in found]
+    if as_json:
+        typer.echo(json.dumps({"models": [fields_of(entry) for entry in entries]}, ensure_ascii=False))
+    for entry in [] if as_json else entries:
+        until = datetime.fromtimestamp(entry.review_by, office.settings.zone).date() if entry.review_by else "-"
+        served = "served until" if entry.served else "NOT served  "
+        typer.echo(f"{entry.id}  v{entry.version}  {entry.state:<9}  {served} {until}  {entry.bank}  {entry.project}")
 
 
 @app.command()

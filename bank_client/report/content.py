@@ -136,7 +136,8 @@ def content_of(
     pages = []
     for number, (model, name) in enumerate(zip(models, named, strict=True)):
         judged = None if X is None or y is None else model.evaluate(X, np.asarray(y), period)
-        pages.append(_page(model, name, judged, records[number] if number < len(records) else None))
+        trained = 0 if X is None else model.of_cohort(X)
+        pages.append(_page(model, name, judged, trained, records[number] if number < len(records) else None))
     stamp = datetime.fromtimestamp(now, UTC) if now is not None else datetime.now(UTC)
     return Content(
         title=title or ("Joint scorecard" if len(models) == 1 else "Champion and challenger"),
@@ -147,9 +148,13 @@ def content_of(
     )
 
 
-def _page(model: JointScorecard, name: str, judged: Evaluation | None, record: ModelRecord | None) -> ModelPage:
+def _page(
+    model: JointScorecard, name: str, judged: Evaluation | None, trained: int, record: ModelRecord | None
+) -> ModelPage:  # fmt: skip
     summary: TrainingSummary | None = getattr(model, "summary_", None)
     rows = GIVEN
+    if trained:
+        rows += f", {trained:,} of which the model was trained on: figures on these flatter it"
     if judged is None:
         if summary is None:
             raise ValueError("this model's file keeps no counts of its training; give rows with outcomes")

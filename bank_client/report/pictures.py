@@ -50,10 +50,13 @@ def separation(rows: Rows) -> str:
             at = np.unique(np.append(ends[:: max(1, ends.size // 300)], [most, labels.size - 1]))
             x = (at + 1) / labels.size
             style = "-" if number == 0 else "--"
-            axes.plot(x, good[at], color=GOOD, linestyle=style, label=f"{name}: {_flat('goods', '好客户')}")
-            axes.plot(x, bad[at], color=BAD, linestyle=style, label=f"{name}: {_flat('bads', '坏客户')}")
             where, low, high = (most + 1) / labels.size, float(bad[most]), float(good[most])
+            distance = f", KS {high - low:.3f}" if len(rows) > 1 else ""
+            axes.plot(x, good[at], color=GOOD, linestyle=style, label=f"{name}: {_flat('goods', '好客户')}")
+            axes.plot(x, bad[at], color=BAD, linestyle=style, label=f"{name}: {_flat('bads', '坏客户')}{distance}")
             axes.plot([where] * 2, [low, high], color=QUIET, linestyle=":", linewidth=1.2)
+            if len(rows) > 1:
+                continue
             axes.annotate(f"KS {high - low:.3f}", (where, (low + high) / 2), xytext=(5, 0), textcoords="offset points",
                           fontsize=8.5, color=QUIET)  # fmt: skip
         axes.set_xlabel(say("Share of customers, the safest first", "客户占比（风险由低到高）"))
