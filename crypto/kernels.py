@@ -88,9 +88,9 @@ def _columns_loop(block: Any, left: Any, out: Any) -> None:
 def _bins_loop(block: Any, codes: Any, offsets: Any, out: Any) -> None:
     """out[offsets[f] + codes[f, i], k] += block[i, k] for every field f: 0/1 columns are summed, not multiplied."""
     for start in range(0, block.shape[1], _TILE):
-        for i in range(block.shape[0]):
-            row = block[i, start : start + _TILE]
-            for f in range(codes.shape[0]):
+        for f in range(codes.shape[0]):  # one field after the other: its bins fit into the second-level cache, all bins do not
+            for i in range(block.shape[0]):
+                row = block[i, start : start + _TILE]
                 target = out[offsets[f] + codes[f, i], start : start + _TILE]
                 for k in range(target.size):
                     target[k] += row[k]
