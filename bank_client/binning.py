@@ -45,7 +45,7 @@ Method = Literal["count", "quantile", "optimal"]
 Trend = Literal["free", "auto", "ascending", "descending"]
 Cuts = Sequence[float] | Sequence[Sequence[str]]
 _SECONDS = 20  # that the solver may take for one field; it needs some tenths
-_PREBINS, _SMALLEST = 25, 0.02  # of the decision tree that proposes cuts: how many, and the least share of rows
+_PREBINS, _SMALLEST = 20, 0.02  # of the decision tree that proposes cuts: how many, and the least share of rows
 
 
 class WoeBinning(TransformerMixin, BaseEstimator):  # type: ignore[misc]
