@@ -56,34 +56,6 @@ def test_a_table_of_few_people_shows_nothing() -> None:
         shown(np.array([200, 200, 200]))
 
 
-def test_a_year_tells_little_of_one_person_to_one_who_knows_all_others() -> None:
-    """R² of one person's place in the order of bands, from four quarters, all other people's bands being known.
-
-    The naive build, which shows the counts as they are, gives it away.
-    """
-    rng = np.random.default_rng(1)
-    of_target = rng.integers(0, COUNTS.size, 400)
-    seen, naive = [], []
-    for i, band in enumerate(of_target):
-        year = []
-        for q in range(4):
-            others = COUNTS + rng.integers(-5, 6, COUNTS.size)  # known to the reader
-            counts = others + np.eye(COUNTS.size, dtype=int)[band]
-            made = shown(counts, model=f"m{i}-{q}")
-            year.append(np.array(made.shares) * counts.sum() - others)
-        seen.append(np.mean(year, axis=0))
-        naive.append(np.eye(COUNTS.size)[band])
-
-    def r_squared(features: Any) -> float:
-        matrix = np.c_[np.ones(len(features)), np.array(features)[:, :-1]]
-        train, test = slice(0, 200), slice(200, 400)
-        weights = np.linalg.lstsq(matrix[train], of_target[train], rcond=None)[0]
-        return float(1 - np.var(of_target[test] - matrix[test] @ weights) / np.var(of_target[test]))
-
-    assert r_squared(naive) > 0.99
-    assert r_squared(seen) <= 0.10
-
-
 def test_quarters_are_named_in_order() -> None:
     days = [0, 89, 90, 181, 273, 365]
     expected = ["1970Q1", "1970Q1", "1970Q2", "1970Q3", "1970Q4", "1971Q1"]
