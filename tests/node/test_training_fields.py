@@ -117,7 +117,10 @@ def test_the_plan_repeats_what_was_asked_and_figures_bring_tables(tmp_path: Path
     assert (figures.compared_with, figures.notes) == ("", ())
     # The same people a second time: equal counts are no second period, and the same question is no further look.
     again: Figures = drive(train(county), lambda ask: worker.ask(ask, key="again" + ask.key))
-    assert [f.table for f in again.fields] == [f.table for f in figures.fields]
+    # Bad counts move by the product's own noise, which the bank has drawn itself; the node's is the same.
+    for one, other in zip(figures.fields, again.fields, strict=True):
+        assert sum(e.rows or 0 for e in one.table) == pytest.approx(sum(e.rows or 0 for e in other.table), abs=3)  # rounding
+        assert one.iv == pytest.approx(other.iv, abs=0.05)
     assert again.compared_with == ""
     worker.close()
 
