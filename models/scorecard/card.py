@@ -7,6 +7,7 @@ the node signs it at release, before the bank has fitted its half.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -146,15 +147,48 @@ class ModelCard(Message):
         return encode(self)
 
 
-def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) -> LeakageStatement:
-    """The leakage statement of a training and its release; `releases_counted` includes this one."""
+@dataclass(frozen=True)
+class Several:
+    """A training of several banks: how many took part, how many are in its sums, and how many may conspire with the node."""
+
+    banks: int
+    summed: int
+    colluding: int
+
+    def sentences(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """What node, bank and office learn of it beside what they learn of a bank that trains alone."""
+        who = f"{self.summed} of {self.banks} banks"
+        return (
+            (
+                f"all that follows over the rows of {who} together, and of one bank its cohort, its number of rows and that it "
+                f"took part; if up to {self.colluding} of the banks tell it what they know, a sum is one over the others, at "
+                "least two.",
+                f"the rows and bad rows of the common bins of the banks' columns, over {who} together.",
+            ),
+            (
+                f"the rows and bad rows of the common bins of the banks' columns over {who} together, each of at least 50 "
+                "rows, and how many rows the largest cohort has.",
+            ),
+            ("of each bank by itself what stands here of one bank, and the masks that its sums were sent under.",),
+        )
+
+
+def statement(
+    plan: Plan, made: Release, limits: Limits, releases_counted: int, several: Several | None = None
+) -> LeakageStatement:
+    """The leakage statement of a training and its release; `releases_counted` includes this one.
+
+    `several` says of how many banks the training was, where it was of more than one.
+    """
     bands = len(made.bands.means)
     bits = math.log2(bands)
     counted = "1 release" if releases_counted == 1 else f"{releases_counted} releases"
     private_labels, private_rows = sentences(plan.privacy)
     moments = "products, with noise where labels take part," if private_labels else "exact products"
+    node_of_group, bank_of_group, office_of_group = several.sentences() if several is not None else ((), (), ())
     return LeakageStatement(
         node_learns=(
+            *node_of_group,
             f"{plan.label_aggregates} sums of labels over its own columns, each with noise, and no label of one person.",
             f"noisy correlations of its columns with the bank's {plan.bank_columns} columns, and {moments} of the bank's "
             "columns with each other and with the labels, summed over all rows.",
@@ -168,8 +202,10 @@ def statement(plan: Plan, made: Release, limits: Limits, releases_counted: int) 
             "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
             "once a quarter, how many people of the score table are in each band, with noise, small bands together.",
             *private_rows,
+            *bank_of_group,
         ),
         office_learns=(
+            *office_of_group,
             "the bank's labels and columns at positions that mean nothing to it, during the replay; it keeps the verdict and "
             "an HMAC of each vector.",
         ),

@@ -92,6 +92,7 @@ class GroupPlan:
         members: 3 to 10, by name ascending.
         bins: bins of each node field, common to all.
         columns: bins of each common bank column.
+        seats: banks of the project, some of which may not have joined; 0 for as many as there are members.
 
     Raises:
         LimitRefused: fewer or more banks, or a bank twice.
@@ -100,6 +101,7 @@ class GroupPlan:
     members: tuple[GroupMember, ...]
     bins: tuple[int, ...]
     columns: tuple[int, ...]
+    seats: int = 0
 
     def __post_init__(self) -> None:
         names = [member.bank for member in self.members]
@@ -118,8 +120,12 @@ class GroupPlan:
     @property
     def fewest(self) -> int:
         """max(t, c + 2): over fewer banks nothing comes out."""
-        count = len(self.members)
-        return max(threshold(count), collusion_bound(count) + 2)
+        return max(threshold(self.seats or len(self.members)), self.colluding + 2)
+
+    @property
+    def colluding(self) -> int:
+        """c: how many of the banks may conspire with the node, and the others stay hidden."""
+        return collusion_bound(self.seats or len(self.members))
 
     def member(self, bank: str) -> GroupMember:
         """A member by name; raises KeyError."""
@@ -150,7 +156,7 @@ class GroupPlan:
     def fewest_rows(self) -> int:
         """Rows of the smallest cohorts that a sum may come down to once those of c conspiring banks are known."""
         rows = sorted(member.rows for member in self.members)
-        return sum(rows[: self.fewest - collusion_bound(len(rows))])
+        return sum(rows[: self.fewest - self.colluding])
 
     def check_same(self, first: Sequence[str], second: Sequence[str]) -> None:
         """Refuse a second round over other banks than the first; raises `LimitRefused`."""

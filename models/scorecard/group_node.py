@@ -18,6 +18,7 @@ from crypto.xof import derive_key
 from models.problems import BadMessage
 from models.wire import Message, decode, encode, pack
 
+from .card import Several
 from .columns import NodeColumns
 from .group import GroupPlan, pooled_name
 from .group_inputs import check_all_classes
@@ -42,6 +43,7 @@ class _Shown(Message):
 class _MemberState(Message):
     training: bytes
     figures: _Shown | None
+    summed: int
 
     def __repr__(self) -> str:
         return "_MemberState(<secret>)"
@@ -72,6 +74,7 @@ class MemberTraining(NodeTraining):
         super().__init__(job, plan.plan(bank), columns, cohort_root=cohort_root, secrets=secrets, limits=limits)
         self.group, self.bank = plan, bank
         self._order = order_seed
+        self.summed = 0  # banks that the last sum was over
         self._figures: Figures | None = None
 
     @property
@@ -99,9 +102,10 @@ class MemberTraining(NodeTraining):
         """What `settle` gave; stays inside the node."""
         return self._learner.snapshot()
 
-    def settle(self, learned: LearnedState, figures: Figures | None = None) -> None:
-        """Go on with what was learned over all survivors; with `figures` after round 2, the training is proven."""
+    def settle(self, learned: LearnedState, summed: int, figures: Figures | None = None) -> None:
+        """Go on with what was learned over so many banks; with `figures` after round 2, the training is proven."""
         self._expect(Step.RECEIVE)
+        self.summed = summed
         self._learner.restore(learned)
         self._figures = figures
         self._step = Step.OPEN if self._round == COUNTS else Step.PROVEN
@@ -118,7 +122,7 @@ class MemberTraining(NodeTraining):
         """As of a training alone, with the figures over all survivors."""
         shown = self._figures
         kept = None if shown is None else _Shown(rows=shown.rows, fields=shown.fields, correlation=pack(shown.correlation))
-        return encode(_MemberState(training=super().snapshot(), figures=kept))
+        return encode(_MemberState(training=super().snapshot(), figures=kept, summed=self.summed))
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot of this same part; raises `snapshot.OtherVersion`."""
@@ -127,6 +131,7 @@ class MemberTraining(NodeTraining):
         except BadMessage:
             raise OtherVersion("this training was begun by another version of the service") from None
         super().restore(state.training)
+        self.summed = state.summed
         if (shown := state.figures) is not None:
             side = len(self.group.bins) + len(self.group.columns)
             self._figures = Figures(shown.rows, shown.fields, array(shown.correlation, "<f8", (side, side)))
@@ -187,6 +192,14 @@ def learn_moments(
     macs = [_mac(members, banks, v) for v in range(len(plan.columns) + 1)]
     learner.learn_weights(decoded, macs, moments)
     return learner.snapshot(), learner.figures()
+
+
+def several_of(training: NodeTraining) -> Several | None:
+    """What the leakage statement says of a training of several banks; None of a bank alone."""
+    if not isinstance(training, MemberTraining):
+        return None
+    plan = training.group
+    return Several(plan.seats or len(plan.members), training.summed, plan.colluding)
 
 
 def pooled_columns(columns: Sequence[NodeColumns]) -> NodeColumns:

@@ -59,7 +59,7 @@ def plan_group(node: Node, engine: Engine, group: StoredGroup, project: Project,
         models.scorecard.limits.Refused: too few banks, or a limit does not allow it.
     """
     terms, banks = group.terms, sorted(group.cohorts)
-    needed = max(threshold(len(seats)), collusion_bound(len(seats)) + 2)
+    needed = max(threshold(len(seats)), collusion_bound(len(seats)) + 2)  # before a plan can be made of them
     if len(banks) < needed:
         raise LimitRefused(
             "too-few-banks",
@@ -81,7 +81,7 @@ def plan_group(node: Node, engine: Engine, group: StoredGroup, project: Project,
         raw = [records.numeric_columns(connection, fields, c.subjects, node.marks(), node.today()) for c in cohorts]
     members = tuple(GroupMember(c.bank, len(c.subjects), subject_set(node, c)) for c in cohorts)
     definitions = [bins_from_definition(each) for each in terms.columns]
-    bare = GroupPlan(members, (), tuple(bins.count for bins in definitions))
+    bare = GroupPlan(members, (), tuple(bins.count for bins in definitions), len(seats))
     rows = sum(member.rows for member in members)
     left = limits.aggregates_left(bare.fewest_rows(), max(asked.values()))
     columns, notes = node_columns(fields, np.concatenate(raw), limits, rows // limits.rows_per_aggregate - left, terms.binning)

@@ -221,7 +221,7 @@ class Groups:
         definitions = [bins_from_definition(each) for each in found.terms.columns]
         columns = common_columns(definitions, made.counts, limits)
         for member in members.values():
-            member.settle(made.learned)
+            member.settle(made.learned, len(members))
         word = CommonCounts(
             group=found.id,
             columns=tuple(
@@ -239,7 +239,7 @@ class Groups:
         noise = self._node.keys.secret("noise")
         learned, figures = learn_moments(members, total.words, noise, limits, so_far, found.banks)
         for member in members.values():
-            member.settle(learned, figures)
+            member.settle(learned, len(members), figures)
         return {"phase": GroupPhase.PROVEN, "session": ""}
 
     # ---------------------------------------------------------------- figures

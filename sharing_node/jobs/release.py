@@ -15,6 +15,7 @@ from models.problems import BadSignature, Conflict, Forbidden, NotApproved, Rele
 from models.projects import ProjectOpened
 from models.scorecard import limits as rules
 from models.scorecard.card import Budget, ModelCard, NodeCard, field_cards, statement
+from models.scorecard.group_node import several_of
 from models.scorecard.private import budgets
 from models.scorecard.release import release
 from models.scorecard.score import NodeModel
@@ -47,6 +48,7 @@ class Releases:
         self._node.check_still_willing(cohort.subjects, project, call.institution)
         with call.engine.connect() as connection:
             released = state.models_released(connection)
+            used = sum((m.project, m.bank) == (project.id, cohort.bank) for m in state.all_models(connection))
             earlier = earlier_bands(connection, cohort.subjects)
             served = served_columns(self._node, connection, opened.columns.fields)
             served_earlier = earlier_bands(connection, served.subjects)
@@ -54,7 +56,7 @@ class Releases:
             trainings = state.trainings_used(connection, project.id)
             began = state.job_opened_at(connection, opened.job)
             sources = data_sources(connection, {f.category for f in self._node.catalogue.select(project.fields)}, began)
-        if list(released.values()).count(project.id) >= project.releases:
+        if used >= project.releases:
             raise ReleaseRefused(f"all {project.releases} releases that the office approved for this project are used")
         try:
             limits.check_releases(most)
@@ -90,7 +92,7 @@ class Releases:
                     Budget(name="trainings of the project", used=trainings, allowed=limits.trainings),
                     *(Budget(name=name, used=used, allowed=most) for name, used, most in budgets(opened.privacy)),
                 ),
-                leakage=statement(opened.plan, made, limits, len(earlier) + 1),
+                leakage=statement(opened.plan, made, limits, len(earlier) + 1, several_of(running.training)),
                 notes=(),
                 data_day=datetime.fromtimestamp(began, UTC).date().isoformat(),
                 sources=sources,

@@ -100,7 +100,7 @@ class GroupJob:
         counted = learn_counts({b: self.node[b] for b in banks}, total, self.noise_key, self.limits)
         self.columns = common_columns(self.definitions, counted.counts, self.limits)
         for bank in banks:
-            self.node[bank].settle(counted.learned)
+            self.node[bank].settle(counted.learned, len(banks))
             self.banks[bank].take_levels([column.levels for column in self.columns])
         return banks, counted
 
@@ -111,7 +111,7 @@ class GroupJob:
             {b: self.node[b] for b in banks}, total, self.noise_key, self.limits, counted.learned, first
         )
         for bank in banks:
-            self.node[bank].settle(learned, figures)
+            self.node[bank].settle(learned, len(banks), figures)
         return learned, figures
 
     # ------------------------------------------------------------------ one round
