@@ -76,11 +76,12 @@ def export(
 
     with plain_errors():
         loaded = JointScorecard.load(model)
-        loaded.export(out)
+        if not hasattr(loaded, "card_"):
+            raise ValueError("this model is not released; give the file that `release` wrote")
         digest = half_digest(loaded.half_)
-        stated = loaded.card_.half
-        if stated and stated != digest:
+        if loaded.card_.half not in {"", digest}:
             raise ValueError("the half in this file is another one than the card states; it was changed after the release")
+        loaded.export(out)
     show({"model": loaded.model_id_, "half": digest, "file": str(out)}, f"the bank's half {digest} is in {out}", as_json)
 
 

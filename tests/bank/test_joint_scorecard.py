@@ -33,6 +33,11 @@ MEANS = (-1.2, -0.3, 0.4, 1.1)
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Bank:
+    return a_bank(tmp_path)
+
+
+def a_bank(tmp_path: Path) -> Bank:
+    """A modeller's session with services that do not answer."""
     config = load_config(tmp_path, 'identity = "opaque"\n' + SETTINGS)
     bank_client.config.make_key(config.key_file)
     return Bank(config)
