@@ -21,6 +21,7 @@ runpy.run_path(f"{__path__[0]}/../models/_ownership.py")["require_own"](__file__
 if TYPE_CHECKING:
     from bank_client.alignment import AlignedCohort, align
     from bank_client.batch import BatchSummary, VillageBatch
+    from bank_client.binning import WoeBinning
     from bank_client.checks import AuthorisedCheck, authorised_check
     from bank_client.config import BankConfig, ConfigError
     from bank_client.joint_scorecard import JointScorecard
@@ -38,6 +39,7 @@ _EXPORTS = {
     "JointScorecard": "joint_scorecard",
     "PrivateQuery": "private_query",
     "VillageBatch": "batch",
+    "WoeBinning": "binning",
     "align": "alignment",
     "authorised_check": "checks",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "JointScorecard",
     "PrivateQuery",
     "VillageBatch",
+    "WoeBinning",
     "align",
     "authorised_check",
 ]

@@ -199,7 +199,9 @@ def statement(
             f"for each subject of the cohort one of {bands} bands of the node's contribution ({bits:.1f} bits).",
             f"from all bands of these subjects, counting {counted}, an R² of at most "
             f"{made.leakage.most:.2f} about any node column, {made.leakage.mean:.2f} on average.",
-            "information values, variance inflation and correlations of the node's fields over all rows, with noise.",
+            "information values, variance inflation and correlations of the node's fields over all rows, with noise; and, for "
+            f"at most {limits.field_tables} different questions a subject and year, tables of their merged bins: rows and bad "
+            "rates with the same noise, and how far the rows have moved since an earlier training.",
             "once a quarter, how many people of the score table are in each band, with noise, small bands together.",
             *private_rows,
             *bank_of_group,

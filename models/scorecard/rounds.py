@@ -20,8 +20,8 @@
 Leakage. The node learns noisy bad counts of its bins and noisy moments of its columns with the labels and with the
 bank's columns, the bank's own exact moments, and nothing of one row. The bank learns, whatever it sends, nothing before
 the office's signed verdict: h is an LWE sample, c is uniform, and the shapes of all messages follow from row counts
-alone. After it: IV, VIF and correlations with noise. A failed check runs the same schedule and answers "unusable". The
-office sees the opened vectors at positions that mean nothing to it.
+alone. After it: IV, VIF, correlations and tables of merged bins, with noise. A failed check runs the same schedule and
+answers "unusable". The office sees the opened vectors at positions that mean nothing to it.
 """
 
 from __future__ import annotations

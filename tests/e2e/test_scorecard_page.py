@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_every_block_of_the_page_runs(place: Village, run: MainRun, tmp_path: Path) -> None:
     """Training, release and the decision on the card were done by `run`; its model is copied, since other tests use it."""
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(blocks) == 10
+    assert len(blocks) == 13
     X, y = place.rows(place.borrowers)
     months = np.array(["2026-01", "2026-02"])
     applicants, outcome = place.rows(place.applicants)
