@@ -19,10 +19,12 @@ from bank_client.own_half import OwnHalf, with_bands
 from bank_client.reject_inference import RejectInference
 from bank_client.report.summary import TrainingSummary
 from bank_client.scored_model import ScoredModel
+from models import wire
 from models.scorecard.bank import BankColumn
 from models.scorecard.card import ModelCard, NodeCard, PointsScale, metrics
 from models.scorecard.design import Encoding
 from models.scorecard.drift import Reference
+from models.tables import RegisterModel
 
 
 class FittedModel(ScoredModel):
@@ -37,7 +39,8 @@ class FittedModel(ScoredModel):
     def refit(self, rejects: pd.DataFrame | None = None) -> Self:
         """Fit the bank's half anew with the present parameters; no training, no release, and the node's half stays as it is.
 
-        The card changes with it: `register` files it again.
+        The card changes with it, so refit before `register`: a card that the office has is not replaced. With rejects, whose
+        bands take a served model, the new half is a challenger of the registered one.
 
         Args:
             rejects: rows of applicants that were turned down, indexed by subject id, for `reject_inference`. None of them may
@@ -54,6 +57,12 @@ class FittedModel(ScoredModel):
         self._fit_half(self.card_.node, turned_down)
         self._make_card(self.card_.node, self.card_.parent)
         return self
+
+    @property
+    def refitted_since_registration(self) -> bool:
+        """Whether the half is another one than that of the card at the office."""
+        registered: RegisterModel | None = getattr(self, "registered_", None)
+        return registered is not None and wire.decode(registered.bank_card.payload, ModelCard).half != self.card_.half
 
     def _turned_down(self, rejects: pd.DataFrame) -> pd.DataFrame:
         check_frame(rejects, fitted=[column.bins.field for column in self.columns_])

@@ -301,6 +301,11 @@ class JointScorecard(TrainedFields, FittedModel):
     def register(self) -> Self:
         """Sign the card, have the node sign it, and file it with the office, which then decides on it."""
         check_is_fitted(self, "card_")
+        if self.refitted_since_registration:
+            raise ValueError(
+                "this model is registered with another half, and its card cannot be replaced; keep the new half as a "
+                "challenger, and register the next training with release(parent=...)"
+            )
         self.registered_ = file_card(self._bank, self.card_, self.node_card_)
         self.signed_card_ = self.registered_.bank_card
         return self

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bank_client.cli_common import SETTINGS, Config, Json, session, show
+from bank_client.cli_common import SETTINGS, Config, Json, read_rows, session, show
 
 if TYPE_CHECKING:
     from bank_client.monitoring import DriftReport
@@ -32,17 +32,17 @@ def monitor(
     """Compare people that were scored with those a model was trained on. Nobody is asked about, and no ticket is spent."""
     import pandas as pd
 
-    from bank_client.cli import _load, _read
+    from bank_client.joint_scorecard import JointScorecard
     from bank_client.monitoring import review_day, table_drift, watch
     from models.scorecard.drift import Thresholds
 
     with session(config) as bank:
-        rows, fitted = _read(file, identity), _load(model, bank)
+        rows, fitted = read_rows(file, identity), JointScorecard.load(model, bank)
         if period and period not in rows:
             raise ValueError(f"{file.name} has no column {period}; its columns are {', '.join(map(str, rows.columns))}")
         bands = None
         if scores is not None:
-            bands = pd.to_numeric(_read(scores, identity)["band"], errors="coerce").reindex(rows.index)
+            bands = pd.to_numeric(read_rows(scores, identity)["band"], errors="coerce").reindex(rows.index)
         report = watch(
             fitted,
             rows,

@@ -25,7 +25,7 @@ OF_THE_HALF = frozenset(
 """Parameters that may differ from those of the training. All others are what it was trained with."""
 LEARNED = (
     *("cohort_", "columns_", "job_", "plan_", "figures_", "notes_", "iv_", "vif_", "correlation_", "phases_"),
-    *("node_card_", "bands_"),
+    *("node_card_", "bands_", "registered_", "signed_card_"),
 )
 
 

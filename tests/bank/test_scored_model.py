@@ -20,6 +20,7 @@ from bank_client.private_query import CheckResult
 from bank_client.reject_inference import Parcelling
 from models.problems import NoConsent
 from models.scorecard.metrics import auc
+from models.tables import RegisterModel
 from tests.bank.customers import ROWS, people, released, session
 
 
@@ -285,6 +286,20 @@ def test_refit_takes_new_parameters_and_rejects(bank: Bank) -> None:
     own, _, _ = people(ROWS)
     with pytest.raises(ValueError, match="2400 of the rejects are in the cohort"):
         model.refit(own)
+
+
+def test_a_registered_card_is_not_replaced(bank: Bank) -> None:
+    """The node would sign the new card, the office would not take it, and no approval would fit any more."""
+    model = released(bank, encoding="woe")
+    signed = bank.sign(model.card_)
+    model.registered_ = RegisterModel(bank_card=signed, node_card=model.node_card_)
+    assert not model.refit().refitted_since_registration
+    frame, labels, _ = people(ROWS)
+    other = clone(model).set_params(C=1e-4).fit(frame, labels)
+    for changed in (other, model.set_params(C=1e-4).refit()):
+        assert changed.refitted_since_registration
+        with pytest.raises(ValueError, match="registered with another half"):
+            changed.register()
 
 
 def test_the_card_says_how_points_are_made(shared: JointScorecard) -> None:
