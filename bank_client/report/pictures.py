@@ -159,7 +159,7 @@ def woe(label: str, names: Sequence[str], values: Sequence[float | None], rows: 
         axes.set_xticks(x, [_short(name) for name in names], rotation=50, ha="right", fontsize=7)
         axes.set_ylabel("WOE")
 
-    return chart(draw, f"WOE of {label}", (4.2, 2.6))
+    return chart(draw, f"WOE of {label}", (4.2, 2.6), margins=(0.15, 0.3, 0.98, 0.97))
 
 
 def bands(means: Sequence[float], counts: Counts | None) -> str:

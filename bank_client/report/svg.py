@@ -53,17 +53,25 @@ _NAMESPACE = re.compile(r'\sxmlns(:\w+)?="[^"]*"')
 _ID = re.compile(r'\sid="([^"]*)"')
 
 
-def chart(draw: Callable[[Axes], None], label: str, size: tuple[float, float] = (5.2, 3.7)) -> str:
-    """One chart; `label` is what a screen reader says of it."""
-    return charts(lambda figure: draw(figure.add_subplot()), label, size)
+Margins = tuple[float, float, float, float]
+"""Where a chart begins and ends, as shares of its figure: left, bottom, right, top."""
 
 
-def charts(draw: Callable[[Figure], None], label: str, size: tuple[float, float]) -> str:
+def chart(
+    draw: Callable[[Axes], None], label: str, size: tuple[float, float] = (5.2, 3.7), margins: Margins | None = None
+) -> str:  # fmt: skip
+    """One chart; `label` is what a screen reader says of it. With `margins` nothing is measured, which halves its cost."""
+    return charts(lambda figure: draw(figure.add_subplot()), label, size, margins)
+
+
+def charts(draw: Callable[[Figure], None], label: str, size: tuple[float, float], margins: Margins | None = None) -> str:
     """A figure of several charts."""
     # Equal charts get equal names inside, so that equal models give equal reports.
     with warnings.catch_warnings(), mpl.rc_context({**STYLE, "svg.hashsalt": label}), both_languages():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing")
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, layout=None if margins else "constrained")
+        if margins:
+            figure.subplots_adjust(*margins)
         draw(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=_NO_METADATA)

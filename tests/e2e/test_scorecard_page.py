@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def test_every_block_of_the_page_runs(place: Village, run: MainRun, tmp_path: Path) -> None:
     """Training, release and the decision on the card were done by `run`; its model is copied, since other tests use it."""
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(blocks) == 13
+    assert len(blocks) == 14
     X, y = place.rows(place.borrowers)
     months = np.array(["2026-01", "2026-02"])
     applicants, outcome = place.rows(place.applicants)
@@ -41,6 +41,8 @@ def test_every_block_of_the_page_runs(place: Village, run: MainRun, tmp_path: Pa
                 continue  # a training, a release and a card a day are enough
             exec(code, names)
     assert (tmp_path / "out-of-time" / "roc.png").exists()
+    assert "on the card" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "half.onnx").stat().st_size > 1000
     assert names["report"].metrics.index.tolist() == ["all", "2026-01", "2026-02"]
     assert names["challenger"].model_id_ == model.model_id_
     assert abs(float(names["found"].table.loc["auc", "difference"])) < 0.1
