@@ -5,8 +5,12 @@ are hidden, two things are repaired until nothing is left to repair, each time b
 
 1. A line with a shown margin gives away the sum of its hidden cells. So it hides at least two, with as many borrowers together
    as a cell needs, one of them with enough banks of its own.
-2. The equations together must not determine a small cell: some vector of the null space of the hidden cells' equations must not
-   be zero there. (Two hidden cells in every line are not enough for this.)
+2. The equations together must not determine a small cell. Rows and columns are the vertices of a graph and unknown cells its
+   edges; with margins negated every line adds up to zero, and so a cell is determined exactly if its edge is a bridge, on no
+   cycle of unknown cells. (Two hidden cells in every line are not enough for this.)
+
+Both hold for each bank as well, which knows a cell that it alone has filled: small cells of several banks are protected as if
+the cells of single banks were shown.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-_ZERO = 1e-9
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,16 +43,17 @@ def with_margins(cells: Ints) -> Ints:
 
 def hide(table: Table, fewest: int, banks: int) -> Mask:
     """Which cells and margins are hidden, bool[R', C']: the small ones, and what protects them."""
-    lines, counts, contributing = _lines(table.counts.shape), table.counts.ravel(), table.banks.ravel()
-    hidden = table.small.ravel().copy()
-    small = hidden.copy()
+    lines = _lines(table.counts.shape)
+    hidden, alone = table.small.copy(), table.banks < 2
     while True:
-        place = _unprotected_line(lines, hidden, counts, contributing, fewest, banks)
-        if place is None:
-            place = _determined(lines, hidden, small)
-        if place is None:
-            return hidden.reshape(table.counts.shape)
-        hidden[_next(place, hidden, counts)] = True
+        more: list[int] = []
+        for known in (np.zeros_like(alone), alone):
+            doubtful, guarded = hidden & ~known, table.small & ~known
+            more = more or _cycle(table, doubtful, guarded, hidden, known)
+            more = more or _line(lines, table, doubtful, guarded, hidden, fewest, banks)
+        if not more:
+            return hidden
+        hidden.flat[more] = True
 
 
 def _lines(shape: tuple[int, ...]) -> list[list[int]]:
@@ -60,38 +64,90 @@ def _lines(shape: tuple[int, ...]) -> list[list[int]]:
     return rows + columns
 
 
-def _unprotected_line(
-    lines: list[list[int]], hidden: Mask, counts: Ints, contributing: Ints, fewest: int, banks: int
-) -> list[int] | None:
+def _line(
+    lines: list[list[int]], table: Table, doubtful: Mask, guarded: Mask, hidden: Mask, fewest: int, banks: int
+) -> list[int]:
+    """One more cell to hide in a line whose shown margin says too much of a guarded cell; none where there is no such line."""
+    counts, contributing = table.counts.ravel(), table.banks.ravel()
     for line in lines:
-        inner = [place for place in line[:-1] if hidden[place]]
-        if not inner or hidden[line[-1]]:
+        inner = [place for place in line[:-1] if doubtful.flat[place]]
+        if doubtful.flat[line[-1]] or not guarded.flat[inner].any():
             continue
-        if len(inner) < 2 or counts[inner].sum() < fewest or contributing[inner].max() < banks:
-            return line
-    return None
+        people, most = counts[inner].sum(), contributing[inner].max()
+        if len(inner) >= 2 and people >= fewest and most >= banks:
+            continue
+        left = [place for place in line if not hidden.flat[place]] or list(map(int, np.flatnonzero(~hidden)))
+        # The smallest that is enough; the margin, or an empty cell, only where there is nothing else.
+        return sorted(
+            left,
+            key=lambda place: (place == line[-1], counts[place] == 0, max(contributing[place], most) < banks, counts[place]),
+        )[:1]
+    return []
 
 
-def _determined(lines: list[list[int]], hidden: Mask, small: Mask) -> list[int] | None:
-    """A line through a small cell that the shown cells determine, with something left to hide; None where there is none."""
-    unknown = np.flatnonzero(hidden)
-    if not unknown.size:
-        return None
-    equations = np.zeros((len(lines), hidden.size))
-    for equation, line in zip(equations, lines, strict=True):
-        equation[line[:-1]], equation[line[-1]] = 1, -1
-    matrix = equations[:, unknown]
-    _, sizes, basis = np.linalg.svd(matrix)
-    rank = int((sizes > _ZERO * max(matrix.shape)).sum())
-    free = np.abs(basis[rank:]).max(axis=0, initial=0.0) > _ZERO
-    for place in unknown[~free]:
-        if small[place]:
-            through = [line for line in lines if place in line and not hidden[line].all()]
-            return through[0] if through else list(map(int, np.flatnonzero(~hidden)))
-    return None
+def _cycle(table: Table, doubtful: Mask, guarded: Mask, hidden: Mask, known: Mask) -> list[int]:
+    """Cells to hide so that a guarded cell which is determined comes to lie on a cycle; none where no such cell is."""
+    rows, columns = table.counts.shape
+    for place in sorted(_bridges(table.counts.shape, doubtful)):
+        if not guarded.flat[place]:
+            continue
+        price = _prices(table, hidden, known)
+        if 1 in (rows, columns):
+            return sorted(map(int, np.flatnonzero(~hidden)), key=lambda n: float(price.flat[n]))[:1]
+        # With one row and one column more the four corners of a rectangle are a cycle: the cheapest one.
+        row, column = divmod(place, columns)
+        corners = price + price[row][None, :] + price[:, column][:, None]
+        corners[row, :] = corners[:, column] = np.inf
+        other, crossing = divmod(int(corners.argmin()), columns)
+        chosen = [row * columns + crossing, other * columns + column, other * columns + crossing]
+        more = [corner for corner in chosen if not hidden.flat[corner]]
+        if np.isfinite(corners[other, crossing]) and more:
+            return more
+        return list(map(int, np.flatnonzero(~hidden)))  # no rectangle is left: nothing is shown
+    return []
 
 
-def _next(line: list[int], hidden: Mask, counts: Ints) -> int:
-    """The smallest shown cell of a line that has anybody in it, else an empty one, its margin last."""
-    left = [place for place in line if not hidden[place]]
-    return min(left, key=lambda place: (place == line[-1], counts[place] == 0, counts[place]))
+def _prices(table: Table, hidden: Mask, known: Mask) -> NDArray[np.float64]:
+    """What it costs to hide a cell: few cells come first, then inner ones, then those with anybody in them, then small ones."""
+    price: NDArray[np.float64] = 1e12 + table.counts + 1e10 * (table.counts == 0)
+    if price.shape[0] > 1:
+        price[-1, :] += 1e11
+    if price.shape[1] > 1:
+        price[:, -1] += 1e11
+    price[hidden] = 0
+    price[known] = np.inf
+    return price
+
+
+def _bridges(shape: tuple[int, ...], unknown: Mask) -> set[int]:
+    """The unknown cells that no cycle of unknown cells passes through (Tarjan, 1974)."""
+    places = list(map(int, np.flatnonzero(unknown)))
+    if 1 in shape:  # one line, or none
+        return set(places) if len(places) == 1 and max(shape) > 1 else set()
+    rows, columns = shape
+    edges: list[list[tuple[int, int]]] = [[] for _ in range(rows + columns)]
+    for place in places:
+        row, column = place // columns, rows + place % columns
+        edges[row].append((column, place))
+        edges[column].append((row, place))
+    seen: dict[int, int] = {}
+    found = set()
+
+    def visit(vertex: int, by: int) -> int:
+        lowest = seen[vertex] = len(seen)
+        for other, place in edges[vertex]:
+            if place == by:
+                continue
+            if other in seen:
+                lowest = min(lowest, seen[other])
+                continue
+            reached = visit(other, place)
+            lowest = min(lowest, reached)
+            if reached > seen[vertex]:
+                found.add(place)
+        return lowest
+
+    for vertex in range(rows + columns):
+        if vertex not in seen:
+            visit(vertex, -1)
+    return found
