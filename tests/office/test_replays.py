@@ -16,6 +16,7 @@ from audit.verifier.proof import Receipt as Proof
 from crypto.xof import session_seed
 from models import wire
 from models.logged import Empty
+from models.privacy import PlannedPrivacy
 from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, Suspended
 from models.projects import ProjectKind, Target
 from models.scorecard.inputs import Opening as BankOpening
@@ -66,21 +67,24 @@ class Run:
     world: World
     made: Cohort
     subjects: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    project: str = "joint"
+    privacy: PlannedPrivacy | None = None
 
     def __post_init__(self) -> None:
         self.job = secrets.token_hex(8)
-        self.roles = Job.of(self.made)
+        self.roles = Job.of(self.made, privacy=self.privacy)
         plan = self.roles.plan
         self.plan = self.world.by_node(
             JobPlan(
                 job=self.job,
-                project="joint",
+                project=self.project,
                 rows=plan.rows,
                 cohort_root=self.subjects,
                 subjects=self.subjects,
                 fields=tuple(FieldPlan(name=f"n{j}", bins=bins) for j, bins in enumerate(plan.bins)),
                 bands=20,
                 label_aggregates=plan.label_aggregates,
+                privacy=self.privacy,
             )
         )
         self.rounds: list[ReplayRound] = []
