@@ -57,7 +57,7 @@ def show(connection: Connection, opened: Opened, training: NodeTraining, now: in
         columns=tuple(entry.name for entry in opened.columns.fields),
         correlation=pack(found.correlation),
         compared_with=compared,
-        notes=() if open_ else (_left_out(allowed),),
+        notes=() if open_ else (tables_left_out(allowed),),
     )
 
     def record(writing: Connection) -> None:
@@ -70,7 +70,8 @@ def show(connection: Connection, opened: Opened, training: NodeTraining, now: in
     return Shown(figures, record)
 
 
-def _left_out(allowed: int) -> str:
+def tables_left_out(allowed: int) -> str:
+    """What a bank is told where tables are left out."""
     return (
         f"Tables and stability of the node's fields are left out: within a year subjects of this cohort were counted in the "
         f"tables of {allowed} other questions. Train with the cohort, labels and bins of an earlier one, or wait."

@@ -8,7 +8,7 @@ bank's request and in one transaction: that the others have come, or the sum has
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -30,6 +30,7 @@ from models.wire import Signed, pack
 from sharing_node.aggregation import repository as aggregations
 from sharing_node.aggregation.sessions import Sessions, Sum
 from sharing_node.jobs import group_store as store
+from sharing_node.jobs.figures import YEAR, tables_left_out
 from sharing_node.jobs.group_plan import Part, plan_group
 from sharing_node.jobs.group_store import StoredGroup
 from sharing_node.jobs.running import Running
@@ -206,9 +207,10 @@ class Groups:
                 session, leaf = self._begin(connection, signed, approval, ask, call.now)
                 changes["session"], leaves = session, [leaf]
             else:
+                question = found.id.encode() if _tables_allowed(connection, found.id, parts, call.now) else counts.NOT_SHOWN
                 for each in parts.values():
                     state.set_job_state(connection, each.opened.job, "open", "proven")
-                    counts.add(connection, each.opened.job, each.training.learned().counted())
+                    counts.add(connection, each.opened.job, each.training.learned().counted(), question, call.now)
             store.move(connection, found, **changes)
             return [LeafDraft("group.learn", facts, {"banks": list(parts)}), *leaves]
 
@@ -251,13 +253,18 @@ class Groups:
             raise Conflict("this training is of one bank; hand over the office's verdict")
         with refusals():
             found = running.training.figures()
+        with call.engine.connect() as connection:
+            shown = counts.is_shown(connection, running.opened.job)
         answer = Figures(
             job=running.opened.job,
             usable=True,
             rows=found.rows,
-            fields=tuple(FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, table=f.table) for f in found.fields),
+            fields=tuple(
+                FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, table=f.table if shown else ()) for f in found.fields
+            ),
             columns=tuple(f.name for f in running.opened.columns.fields),
             correlation=pack(found.correlation),
+            notes=() if shown else (tables_left_out(running.opened.limits.field_tables),),
         )
         return Outcome(answer, [LeafDraft("job.figures", {"job": running.opened.job})], cosigned=True)
 
@@ -310,6 +317,15 @@ class Groups:
             raise BadMessage("a common column is not defined as bins of a field") from None
         with refusals():
             check_definitions(definitions, replace(self._node.limits, levels=min(body.max_bins, self._node.limits.levels)))
+
+
+def _tables_allowed(connection: Connection, group: str, parts: Mapping[str, Running], now: int) -> bool:
+    """Whether nobody in any of the cohorts stands in the tables of too many other questions; see `figures`."""
+    return all(
+        counts.most_questions(connection, each.opened.cohort.subjects, group.encode(), now - YEAR)
+        < each.opened.limits.field_tables
+        for each in parts.values()
+    )
 
 
 def _members(parts: dict[str, Running]) -> dict[str, MemberTraining]:

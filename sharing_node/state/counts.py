@@ -22,6 +22,11 @@ def add(connection: Connection, job: str, counts: CohortCounts, question: bytes 
     connection.execute(insert(JobCountsRow).values(row))
 
 
+def is_shown(connection: Connection, job: str) -> bool:
+    """Whether a proven training's tables may be shown."""
+    return bool(connection.scalar(select(JobCountsRow.question).where(JobCountsRow.job == job)))
+
+
 def earlier(connection: Connection, project: str, job: str) -> Iterator[tuple[str, CohortCounts]]:
     """Counts of the project's proven trainings that were opened before this one, the latest first."""
     opened = select(JobRow.opened_at).where(JobRow.id == job).scalar_subquery()
