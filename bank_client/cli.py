@@ -1,5 +1,5 @@
 """The bank's commands: for its modellers (project, align, train, release, serve, score), its officers (check, village, desk);
-with other banks: statistics.
+with other banks: statistics, group.
 
 Every command takes `--json` and then prints one object; otherwise progress goes to the error stream and a short account
 to the output. A refusal ends with exit code 1 and says what was wrong and what to do next.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
+from bank_client.group_cli import group
 from bank_client.models_cli import models
 from bank_client.monitor_cli import monitor
 from bank_client.project_cli import ProjectId, project
@@ -33,6 +34,7 @@ app.add_typer(project, name="project")
 app.add_typer(village, name="village")
 app.add_typer(models, name="models")
 app.add_typer(statistics, name="statistics")
+app.add_typer(group, name="group")
 
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
 LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]
