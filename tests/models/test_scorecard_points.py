@@ -46,9 +46,8 @@ def test_contributions_add_up_to_the_matrix_times_the_coefficients(encoding: Any
     assert [part.size for part in parts] == [*(column.bins.count for column in own), 4]
     log_odds = design.matrix(values, bands) @ coef
     assert np.allclose(sum(part[code] for part, code in zip(parts, codes, strict=True)), log_odds)
-    shares = [
-        np.bincount(code[code < n], minlength=n) / 1500 for code, n in zip(codes, (*map(len, parts[:-1]), 3), strict=True)
-    ]
+    counts = [*(column.bins.count for column in own), 3]
+    shares = [np.bincount(code[code < n], minlength=n) / 1500 for code, n in zip(codes, counts, strict=True)]
     scale = Scaling(decimals=None)
     table = field_points(design, coef, -1.5, shares, scale, line=(0.8, 0.3))
     assert np.allclose(score_of(table, codes), scale.score(0.8 * (log_odds - 1.5) + 0.3))
@@ -58,14 +57,14 @@ def test_contributions_add_up_to_the_matrix_times_the_coefficients(encoding: Any
 
 @pytest.mark.parametrize(("name", "most"), [("default_credit", 0.001), ("give_credit", 0.001)])
 def test_whole_points_cost_next_to_nothing_on_real_data(name: str, most: float) -> None:
-    """Both sides' columns in one place, the second side's through 20 bands; 7,000 rows for each part, 20 points to the double."""
+    """Both sides' columns in one place, the second side's through 20 bands; 7,000 rows a part."""
     guest = pd.read_csv(shared_path(f"data/{name}/{name}_hetero_guest.csv"), index_col="id")
     host = pd.read_csv(shared_path(f"data/{name}/{name}_hetero_host.csv"), index_col="id")
-    both = guest.join(host, how="inner", rsuffix="_host").sample(14_000, random_state=1)
+    both: Any = guest.join(host, how="inner").sample(14_000, random_state=1)
     labels = both.pop("y").to_numpy(np.uint8)
     train, held = slice(0, 7_000), slice(7_000, 14_000)
     sides = [[n for n in both if (n in guest.columns) == own] for own in (True, False)]
-    values = [[{n: both[n].to_numpy(float)[part] for n in side} for part in (train, held)] for side in sides]
+    values: Any = [[{n: both[n].to_numpy(float)[part] for n in side} for part in (train, held)] for side in sides]
     node = bank_columns(values[1][0], labels[train], Limits())
     woe = [np.stack([c.apply(part[c.bins.field]) for c in node], axis=1) for part in values[1]]
     u = [LogisticRegression().fit(woe[0], labels[train]).decision_function(part) for part in woe]
