@@ -20,4 +20,4 @@ def bind_groups(gate: Gate, node: Node, trainings: Trainings) -> None:
     gate.logged("POST", "/groups/{group}/advance", action="group.advance", roles=MODELLER, takes=AdvanceGroup)(groups.advance)
     why = "where a training of several banks stands follows from steps that are logged"
     gate.unlogged("GET", "/groups/{group}", roles=MODELLER, why=why)(groups.state)
-    gate.logged("POST", "/jobs/{job}/figures", action="job.figures", roles=MODELLER, takes=Empty)(groups.figures)
+    gate.logged("POST", "/jobs/{job}/figures", action="group.figures", roles=MODELLER, takes=Empty)(groups.figures)

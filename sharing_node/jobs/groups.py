@@ -266,7 +266,7 @@ class Groups:
             correlation=pack(found.correlation),
             notes=() if shown else (tables_left_out(running.opened.limits.field_tables),),
         )
-        return Outcome(answer, [LeafDraft("job.figures", {"job": running.opened.job})], cosigned=True)
+        return Outcome(answer, [LeafDraft("group.figures", {"job": running.opened.job})], cosigned=True)
 
     # ---------------------------------------------------------------- inside
 
