@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,6 +252,23 @@ def test_who_may(pair: Services, three: dict[str, Bank], four: dict[str, Bank]) 
         stranger.get(f"/aggregations/{opened.session}", AggregationState)
     with pytest.raises(Conflict, match="not come out"):
         tables.result(three["bank-a"], opened)
+
+
+def test_banks_that_come_at_the_same_time(tmp_path: Path, database_url: str) -> None:
+    """Each in its own thread, on either database: every step once, and one end."""
+    with services(tmp_path, database_url) as pair:
+        enrol_banks(pair, FOUR)
+        shared_project(pair, "four", FOUR)
+        with sessions(pair, FOUR) as banks:
+            opened = tables.begin(banks["bank-a"], table("four", "2026"), proven=True)
+            with ThreadPoolExecutor(4) as pool:
+                parts = [pool.submit(tables.take_part, bank, opened, cells(n)) for n, bank in enumerate(banks.values())]
+                released = [part.result() for part in parts]
+        assert all(each == released[0] for each in released)
+        assert released[0].banks == FOUR
+        actions = [leaf["action"] for leaf in pair.leaves() if leaf["outcome"] == "done"]
+        assert [actions.count(f"aggregate.{step}") for step in ("keys", "shares", "input", "proof", "list")] == [4] * 5
+        assert actions.count("aggregate.end") == 1
 
 
 def test_a_project_of_several_needs_every_bank(pair: Services) -> None:
