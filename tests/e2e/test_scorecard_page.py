@@ -32,7 +32,8 @@ def test_every_block_of_the_page_runs(place: Village, run: MainRun, tmp_path: Pa
     with place.bank("bank-a/modeller") as bank:
         model.bank = bank
         names: dict[str, Any] = {
-            "JointScorecard": JointScorecard, "project": model.project, "bank": bank, "model": model, "X": X, "y": y, "folder": tmp_path,
+            "JointScorecard": JointScorecard,
+            "project": model.project, "bank": bank, "model": model, "X": X, "y": y, "folder": tmp_path,
             "applicants": applicants, "outcome": outcome, "months": months[np.arange(len(applicants)) % 2],
             "hold_out": applicants, "hold_out_outcome": outcome, "rejects": applicants[:60],
         }  # fmt: skip
