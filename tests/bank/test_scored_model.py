@@ -12,16 +12,20 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from typer.testing import CliRunner
 
 from bank_client import Bank, JointScorecard
 from bank_client.applicants import REFUSED, Applicants
 from bank_client.binning import WoeBinning
+from bank_client.cli import app
+from bank_client.config import BankConfig, make_key
 from bank_client.private_query import CheckResult
 from bank_client.reject_inference import Parcelling
 from models.problems import NoConsent
 from models.scorecard.metrics import auc
 from models.tables import RegisterModel
 from tests.bank.customers import ROWS, people, released, session
+from tests.bank.test_config import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +161,27 @@ def test_who_may_not_be_asked_about_has_neither_score_nor_reasons(shared: JointS
     assert not np.isnan(explained[1].score)
     with pytest.warns(UserWarning, match="could not be scored"):
         assert np.isnan(shared.points(frame).iloc[0])
+
+
+def test_the_command_writes_points_and_reasons(shared: JointScorecard, tmp_path: Path) -> None:
+    """Rows of the cohort, whose bands are in the model's file, so that nobody is asked about."""
+    config = tmp_path / "bank.toml"
+    config.write_text('identity = "opaque"\n' + SETTINGS, encoding="utf-8")
+    make_key(BankConfig.load(config).key_file)
+    frame, _, _ = people(ROWS)
+    shared.save(tmp_path / "model.json")
+    frame[:40].to_csv(tmp_path / "rows.csv")
+    out = tmp_path / "scores.csv"
+    given = ["score", str(tmp_path / "model.json"), str(tmp_path / "rows.csv"), "--id", "id", "--out", str(out)]
+    given += ["--config", str(config)]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert "40 of 40 are scored" in result.stdout
+    written = pd.read_csv(out, index_col="id")
+    assert written.columns.tolist() == ["probability", "points", "band", "reasons"]
+    assert np.allclose(written.points, shared.points(frame[:40]))
+    assert np.allclose(written.probability, shared.predict_proba(frame[:40])[:, 1])
+    assert written.reasons.str.contains("未达到较好水平").any()
 
 
 # -------------------------------------------------------------------- calibration and evaluation
