@@ -54,15 +54,21 @@ def label_noise(epsilon: float, delta: float, node_fields: int, bank_columns: in
     Raises:
         models.privacy.OutsideRange: cannot be kept.
     """
-    rho = rho_of(epsilon, delta) / (node_fields + bank_columns + 1)
-    answers = noise.TABLE_SD * steps_for(math.sqrt(node_fields), node_fields, rho * node_fields)
-    return math.ceil(answers * NOISE_UNIT), count_sd(math.sqrt(bank_columns + 1), rho * (bank_columns + 1))
+    return _label_noise(rho_of(epsilon, delta), node_fields, bank_columns)
+
+
+def _label_noise(rho: float, node_fields: int, bank_columns: int) -> tuple[int, int]:
+    share = rho / (node_fields + bank_columns + 1)
+    answers = noise.TABLE_SD * steps_for(math.sqrt(node_fields), node_fields, share * node_fields)
+    return math.ceil(answers * NOISE_UNIT), count_sd(math.sqrt(bank_columns + 1), share * (bank_columns + 1))
 
 
 def verify_label_noise(privacy: PlannedPrivacy, node_fields: int, bank_columns: int) -> None:
-    """Raise `InputRefused` where a plan's noise is smaller than its (ε, δ) needs; a last digit is forgiven."""
-    least = label_noise(privacy.epsilon, privacy.delta, node_fields, bank_columns) if privacy.labels else (0, 0)
-    if privacy.answer_noise < least[0] - 1 or privacy.own_noise < least[1] - 1:
+    """Raise `InputRefused` where a plan's noise is smaller than its (ε, δ) needs; the last digits of a float are forgiven."""
+    least = (0, 0)
+    if privacy.labels:
+        least = _label_noise(rho_of(privacy.epsilon, privacy.delta) * (1 + 1e-9), node_fields, bank_columns)
+    if privacy.answer_noise < least[0] or privacy.own_noise < least[1]:
         raise InputRefused(
             "noise-below-privacy",
             f"The plan states epsilon {privacy.epsilon:g} and delta {privacy.delta:g} and has less noise than that takes",

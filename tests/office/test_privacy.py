@@ -72,7 +72,7 @@ def test_a_plan_that_does_not_keep_to_the_budget_is_refused(
 
 def test_a_plan_with_less_noise_than_its_epsilon_takes_is_refused(lab: World, made: Cohort) -> None:
     run = Run(lab, made, project="private", privacy=planned())
-    weaker = wire.replace(planned(), own_noise=planned().own_noise - 2)
+    weaker = wire.replace(planned(), own_noise=planned().own_noise - 1)
     run.plan = lab.by_node(wire.replace(plan_of(run), privacy=weaker))
     run.file(run.opening(1))
     with pytest.raises(InputsRefused, match="less noise"):
