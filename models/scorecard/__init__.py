@@ -11,6 +11,7 @@ Pure mathematics and pure state machines by role; services move the bytes. In re
 - `rounds`    the two rounds of the masked product: diagram, shapes, digests
 - `bank`, `node`  the two roles; `messages` translates to and from the wire
 - `learner`   what the node learns from decoded values
+- `private`, `private_learner`  the same under differential privacy: what is protected, how much noise it takes
 - `snapshot`  a running training as bytes, for the node's own store
 - `release`   bands, and the limit on what all bands together say about a column
 - `score`     the node's half of a model, applied to new rows, with reason codes

@@ -5,6 +5,9 @@ the node uses it for anything, it adds a Gaussian of 4 times the vector's bound 
 The noise is a PRF of (the node's key, the cohort, the column's definition, the office's HMAC of the exact alpha): asking
 again averages nothing away, and two questions that differ in one row differ in their whole noise. The HMAC comes with
 the office's verdict, so no value can be used before its inputs were proven.
+
+This is no differential privacy: the standard deviation is not calibrated, and equal noise shows that two questions are about
+the same rows. Where a project has a privacy budget, `private_learner` draws other noise.
 """
 
 from __future__ import annotations
