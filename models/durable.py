@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ def write_new(path: Path, data: bytes) -> None:
         with _create(draft) as file:
             file.write(data)
         os.link(draft, path)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
