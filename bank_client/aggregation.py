@@ -18,7 +18,16 @@ from bank_client.aggregation_store import AggregationStore, Steps
 from bank_client.alignment import Progress, silent
 from bank_client.session import Bank
 from crypto.errors import AggregationRefused, ReuseRefused
-from crypto.secure_aggregation import Participant, Round, Unmasked, check_history, collusion_bound, inputs_of, survivors_of
+from crypto.secure_aggregation import (
+    Participant,
+    Round,
+    Unmasked,
+    advertisers,
+    check_history,
+    collusion_bound,
+    inputs_of,
+    survivors_of,
+)
 from models import wire
 from models.aggregation import (
     ENDED,
@@ -40,6 +49,7 @@ from models.projects import ProjectApproval, ProjectStatus
 from models.wire import Signed
 
 _FIRST_POLL, _LONGEST_POLL = 0.05, 2.0
+_BEFORE = {Phase.INPUT: "shares", Phase.PROOF: "input", Phase.LIST: "input", Phase.UNMASK: "list"}
 
 
 @dataclass(frozen=True)
@@ -160,15 +170,21 @@ class Aggregation:
                 if phase is not Phase.KEYS:
                     return  # never was in this round
                 me = Participant(plan.round(number), self._bank.config.institution, self._bank.signing_key)
+            if _BEFORE.get(phase, "keys") not in me.done | {"keys"}:
+                return  # dropped out of this round
             if phase is Phase.LIST:
                 self._check_proven(plan, number, wire.decode(asked, SurvivorCall), me)
+            body = b""
             try:
-                body = self._answer(me, steps, phase, asked, plan.round(number))
+                if not self._left_out(me, phase, asked, plan.round(number)):
+                    body = self._answer(me, steps, phase, asked, plan.round(number))
             except (AggregationRefused, ReuseRefused) as error:
                 refused = str(error)
             steps.save(plan.round(number), me)
         if refused:
             self._damaged(refused, asked)
+        if not body:
+            return
         if phase is Phase.PROOF:
             proof, said = self._proven(state, plan, me, body)
             self._post(number, phase, wire.encode(proof))
@@ -184,6 +200,16 @@ class Aggregation:
             return wire.encode(node.get(f"{path}/list", SurvivorCall))
         what = {Phase.SHARES: "keys", Phase.INPUT: "delivery", Phase.UNMASK: "request"}.get(phase)
         return node.get(f"{path}/{what}", Part).body if what else b""
+
+    def _left_out(self, me: Participant, phase: Phase, asked: bytes, terms: Round) -> bool:
+        """Whether the round goes on without this bank, which came too late; it gives nothing to it any more."""
+        own = self._bank.config.institution
+        if phase is Phase.SHARES:
+            return own not in advertisers(terms, asked)
+        if phase is Phase.LIST and own not in survivors_of(terms, wire.decode(asked, SurvivorCall).survivors):
+            me.stand_aside()
+            return True
+        return False
 
     def _answer(self, me: Participant, steps: Steps, phase: Phase, asked: bytes, terms: Round) -> bytes:
         """This bank's message, stored with the transaction before it leaves."""

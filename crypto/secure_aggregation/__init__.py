@@ -38,6 +38,7 @@ from crypto.secure_aggregation.client import Participant
 from crypto.secure_aggregation.replay import input_commitment, replay, words_digest
 from crypto.secure_aggregation.round import Member, Round, Unmasked, check_history, collusion_bound, threshold
 from crypto.secure_aggregation.server import (
+    advertisers,
     aggregate,
     check_advertisement,
     check_consistency,
@@ -57,6 +58,7 @@ __all__ = [
     "Participant",
     "Round",
     "Unmasked",
+    "advertisers",
     "aggregate",
     "check_advertisement",
     "check_consistency",

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
@@ -29,7 +28,8 @@ from crypto.secure_aggregation.messages import (
     encode,
     sign,
 )
-from crypto.secure_aggregation.round import Member, Round, Unmasked, check_history
+from crypto.secure_aggregation.round import Round, Unmasked, check_history
+from crypto.secure_aggregation.state import Answer, State, read_state
 
 KEYS: Final = "keys"
 SHARES: Final = "shares"
@@ -37,36 +37,6 @@ INPUT: Final = "input"
 LIST: Final = "list"
 UNMASK: Final = "unmask"
 _STEPS: Final = (KEYS, SHARES, INPUT, LIST, UNMASK)
-
-
-class _Answer(msgspec.Struct, array_like=True):
-    """What a step was asked, by digest, and what it answered."""
-
-    asked: bytes
-    answer: bytes
-
-
-class _State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """All that a bank remembers of a round."""
-
-    session: str
-    number: int
-    members: tuple[Member, ...]
-    length: int
-    colluding: int
-    name: str
-    cipher_private: bytes
-    mask_private: bytes
-    seed: bytes
-    answers: dict[str, _Answer] = {}
-    key_list: bytes = b""
-    own_shares: SharePair | None = None
-    received: dict[str, SharePair] = {}
-    named_dead: bool = False
-    survivors: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return "_State(<secret>)"
 
 
 class Participant:
@@ -81,7 +51,7 @@ class Participant:
         self._bind(
             round_,
             signing_key,
-            _State(
+            State(
                 session=round_.session,
                 number=round_.number,
                 members=round_.members,
@@ -133,12 +103,9 @@ class Participant:
     @classmethod
     def restore(cls, snapshot: bytes, signing_key: Ed25519PrivateKey) -> Participant:
         """The bank as it was; raises ``ParameterError`` for other bytes or another key."""
-        try:
-            state = msgspec.msgpack.decode(snapshot, type=_State)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise ParameterError("this is no snapshot of a secure aggregation that this version can read") from None
+        state = read_state(snapshot)
         made = cls.__new__(cls)
-        made._bind(Round(state.session, state.number, state.members, state.length, state.colluding), signing_key, state)
+        made._bind(state.terms(), signing_key, state)
         return made
 
     # ---------------------------------------------------------------- the steps
@@ -230,7 +197,7 @@ class Participant:
         listed = open_survivor_list(self.round, survivor_list)
         state = self._state
         if state.name not in listed.survivors and LIST not in state.answers:
-            state.named_dead = True
+            self.stand_aside()
             raise AggregationRefused("the survivor list names this bank dead: it gives no input any more and unmasks nobody")
 
         def make() -> bytes:
@@ -273,9 +240,13 @@ class Participant:
 
         return self._once(UNMASK, request, make)
 
+    def stand_aside(self) -> None:
+        """Give no input to this round any more: others have been told that this bank is dead."""
+        self._state.named_dead = True
+
     # ---------------------------------------------------------------- inside
 
-    def _bind(self, round_: Round, signing_key: Ed25519PrivateKey, state: _State) -> None:
+    def _bind(self, round_: Round, signing_key: Ed25519PrivateKey, state: State) -> None:
         if {member.name: member.key for member in round_.members}.get(
             state.name
         ) != signing_key.public_key().public_bytes_raw():
@@ -292,7 +263,7 @@ class Participant:
         before = _STEPS[: _STEPS.index(step)]
         if missing := [earlier for earlier in before if earlier not in answers]:
             raise AggregationRefused(f"the step {step!r} comes after {missing[0]!r}, which this bank has not taken")
-        answers[step] = _Answer(wanted, answer := make())
+        answers[step] = Answer(wanted, answer := make())
         return answer
 
     def _seal(self, key_list: bytes, peer: bytes, *, sender: str, recipient: str) -> masks.ShareSeal:

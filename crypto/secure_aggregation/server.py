@@ -53,6 +53,11 @@ def check_advertisement(round_: Round, sender: str, data: bytes) -> None:
         raise AggregationRefused("this advertisement is another bank's")
 
 
+def advertisers(round_: Round, keys: bytes) -> tuple[str, ...]:
+    """Whose keys a key list holds."""
+    return tuple(open_key_list(round_, keys))
+
+
 def check_shares(round_: Round, keys: bytes, sender: str, data: bytes) -> None:
     """Raise ``AggregationRefused`` unless ``sender`` has sealed shares for each of the others under this key list."""
     message = opened(data, EncryptedShares, round_, sender)

@@ -166,6 +166,20 @@ def test_four_banks_go_on_without_one(pair: Services, four: dict[str, Bank], ste
     assert sum_.parts["bank-d"].run() == THREE
 
 
+@pytest.mark.parametrize("step", [Phase.KEYS, Phase.SHARES, Phase.INPUT, Phase.PROOF])
+def test_a_bank_that_missed_a_step_looks_on_without_alarm(pair: Services, four: dict[str, Bank], step: Phase) -> None:
+    sum_ = Running(pair, four, f"2026-12-{step.value}", proven=True)
+    sum_.until(step)
+    alarms = len(pair.office.leaves())
+    for name in THREE:
+        sum_.parts[name].step()
+    sum_.over_time(sum_.state)
+    state = sum_.until(Phase.DONE)
+    assert (state.round, state.survivors) == (1, THREE)
+    assert sum_.parts["bank-d"].finish(state) == THREE
+    assert "evidence" not in [leaf["action"] for leaf in pair.office.leaves()[alarms:]]
+
+
 def test_with_the_office_s_word_on_every_input(pair: Services, four: dict[str, Bank]) -> None:
     sum_ = Running(pair, four, "2026-04", proven=True)
     before = pair.logged()

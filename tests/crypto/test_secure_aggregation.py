@@ -93,7 +93,7 @@ class Banks:
 @pytest.mark.parametrize("count", range(3, 11))
 def test_the_sum_comes_out_whoever_drops_out_and_whenever(count: int) -> None:
     least = Banks(count).terms.fewest_survivors
-    steps = {count, (count + least) // 2, least}
+    steps = {count, least} if count > 5 else {count, (count + least) // 2, least}
     for pattern in itertools.product(steps, repeat=4):
         if list(pattern) == sorted(pattern, reverse=True):
             banks = Banks(count)
