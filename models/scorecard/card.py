@@ -108,6 +108,7 @@ class NodeCard(Message):
     """The node's part of the card, signed by the node at release.
 
     `data_day` is the day (UTC, ISO 8601) for which records were read and expiry was reckoned, `sources` what they came from.
+    `group` names a training of several banks, all of whose cards hold the same name, and `banks` those that took part.
     """
 
     model: str
@@ -123,6 +124,8 @@ class NodeCard(Message):
     notes: tuple[str, ...]
     data_day: str = ""
     sources: tuple[DataSource, ...] = ()
+    group: str = ""
+    banks: tuple[str, ...] = ()
 
 
 class ModelCard(Message):

@@ -20,7 +20,7 @@ from models.scorecard.private import budgets
 from models.scorecard.release import release
 from models.scorecard.score import NodeModel
 from models.tables import ModelApproval, ServeModel, score_table
-from models.training import Released
+from models.training import JobPlan, Released
 from models.wire import Signed
 from sharing_node.jobs.running import Opened
 from sharing_node.jobs.training import Trainings
@@ -77,6 +77,7 @@ class Releases:
             raise ReleaseRefused(error.reason, advice=error.accepted or None) from None
         model = secrets.token_hex(16)
         half = NodeModel.of(opened.columns, learner.levels_, made)
+        terms = wire.decode(opened.signed_plan.payload, JobPlan).group
         card = self._node.sign(
             NodeCard(
                 model=model,
@@ -96,6 +97,8 @@ class Releases:
                 notes=(),
                 data_day=datetime.fromtimestamp(began, UTC).date().isoformat(),
                 sources=sources,
+                group=terms.group if terms is not None else "",
+                banks=terms.banks if terms is not None else (),
             )
         )
         stored = StoredModel(

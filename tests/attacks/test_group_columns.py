@@ -1,7 +1,7 @@
 """A bank among several that puts one row of its own at a far common level: does it read that row's cells in the node's columns?
 
 Alone, a bank's column needs 50 rows in each level. In a training of several banks a level is common, and one bank may have a
-single row there. The attacker takes forty such columns, each next to constant on its own rows: a few rows of its own stand at
+single row there. The attacker takes twenty such columns, each next to constant on its own rows: a few rows of its own stand at
 the far level, others in each column. It trains twice, the second time with the target among them. Its rows are the only
 difference, so the difference of the mean shown correlations, scaled, estimates the target's cells; the honest banks do the same
 both times.
@@ -34,10 +34,10 @@ from tests.models.scorecard_job import LIMITS, MAC_KEY, cohort, node_columns
 pytestmark = pytest.mark.attack
 
 NAME = "group-columns"
-FULL_COUNT = 300
-SMALL_COUNT = 4
+FULL_COUNT = 200
+SMALL_COUNT = 10
 LARGEST = 0.10
-ROWS, COPIES, FEW = 1_200, 40, 30  # of each of three banks; columns; the attacker's rows at the far level
+ROWS, COPIES, FEW = 1_200, 20, 30  # of each of three banks; columns; the attacker's rows at the far level
 BINS = [NumericBins(f"c{k}", (0.5,), 0) for k in range(COPIES)]
 
 Floats = NDArray[np.float64]
