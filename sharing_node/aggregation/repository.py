@@ -90,6 +90,14 @@ def open_sessions(connection: Connection, project: str) -> list[str]:
     return list(connection.scalars(found.order_by(AggregationRow.opened_at, AggregationRow.id)))
 
 
+def give_up(connection: Connection, before: int, reason: str) -> None:
+    """End sessions, of any project, whose present step was over time before then, and forget what banks have sent in them."""
+    late = select(AggregationRow.id).where(AggregationRow.phase.not_in(sorted(ENDED)), AggregationRow.deadline < before)
+    for session in list(connection.scalars(late)):
+        move(connection, session, phase=Phase.FAILED, reason=reason)
+        erase(connection, session)
+
+
 def plans(connection: Connection, project: str) -> list[AggregationPlan]:
     """The plans of a project's sessions, but for those that have failed."""
     found = select(AggregationRow.plan).where(AggregationRow.project == project, AggregationRow.phase != Phase.FAILED)

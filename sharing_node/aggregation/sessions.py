@@ -51,6 +51,7 @@ from sharing_node.sealing import Sealer
 
 MOST_OPEN = 16  # sessions of one project that have not ended
 MOST_SESSIONS = 1000  # of one project, ever
+KEPT_SECONDS = 7 * 24 * 3600  # after a step was over time and nobody went on
 _ABOUT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -90,6 +91,7 @@ class Sessions:
             raise BadMessage("what is summed is named by a SHA-256 in lower-case hex, of its form where there is one")
         if len(terms.form) > LARGEST_FORM:
             raise BadMessage(f"a form has at most {LARGEST_FORM} bytes")
+        repository.give_up(connection, now - KEPT_SECONDS, "nobody has gone on with it for a week")
         if len(repository.open_sessions(connection, terms.project)) >= MOST_OPEN:
             raise Conflict(f"{MOST_OPEN} sums of this project are open; end them, or wait until their time is over")
         if repository.count_sessions(connection, terms.project) >= MOST_SESSIONS:

@@ -6,17 +6,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from bank_client import Bank
 from bank_client import statistics as tables
 from bank_client.aggregation import Aggregation
-from models.aggregation import ENDED, Advance, AggregationState, Phase, StepTaken
-from models.problems import Conflict, Forbidden, InputsRefused, NotApproved, OverBudget, TooFewBanks, Unusable
+from models import wire
+from models.aggregation import ENDED, Advance, AggregationPlan, AggregationState, Phase, StepTaken, SurvivorCall
+from models.problems import Conflict, Damaged, Forbidden, InputsRefused, NotApproved, OverBudget, TooFewBanks, Unusable
 from models.projects import Decision, ProjectStatus
 from models.statistics import BankTable, Kind, Measure, StatisticsTable, read
+from sharing_node.aggregation import repository
+from sharing_node.aggregation.tables import AggregationMessageRow
 from tests.services import Services, services
 from tests.several import accept, enrol_banks, modeller, sessions, shared_project
 
@@ -248,6 +254,58 @@ def test_one_bank_fewer_on_the_same_figures_is_refused(pair: Services, four: dic
     second.until(Phase.LIST, absent=("bank-d",))
     with pytest.raises(Unusable, match="differs by one or two"):
         second.parts["bank-a"].step()
+
+
+def test_what_the_node_shows_and_cannot_be_true_is_evidence(
+    pair: Services, three: dict[str, Bank], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another key for a bank in the plan, another input in the list: nothing is answered, and the office is told."""
+    sum_ = Running(pair, three, "2026-13")
+    bank, told = three["bank-a"], len(pair.office.leaves())
+    get = bank.node.get
+
+    def other_key(path: str, kind: Any) -> Any:
+        state = get(path, kind)
+        plan = wire.decode(state.plan.payload, AggregationPlan)
+        seats = (*plan.seats[:2], wire.replace(plan.seats[2], key=plan.seats[1].key[::-1]))
+        return wire.replace(state, plan=pair.office.by_node(wire.replace(plan, seats=seats)))
+
+    monkeypatch.setattr(bank.node, "get", other_key)
+    with pytest.raises(Damaged, match="not the sum that was agreed on"):
+        sum_.parts["bank-a"].step()
+    monkeypatch.undo()
+    sum_.until(Phase.LIST)
+
+    def other_input(path: str, kind: Any) -> Any:
+        answer = get(path, kind)
+        if kind is not SurvivorCall:
+            return answer
+        fields = msgspec.msgpack.decode(answer.survivors)
+        fields["inputs"][0] = bytes(32)
+        return wire.replace(answer, survivors=msgspec.msgpack.encode(fields, order="deterministic"))
+
+    monkeypatch.setattr(bank.node, "get", other_input)
+    with pytest.raises(Damaged, match="another input"):
+        sum_.parts["bank-a"].step()
+    monkeypatch.undo()
+    assert [leaf["action"] for leaf in pair.office.leaves()[told:]].count("evidence") == 2
+    assert sum_.state.done == ()
+
+
+def test_a_sum_that_nobody_goes_on_with_is_given_up(pair: Services, three: dict[str, Bank]) -> None:
+    sum_ = Running(pair, three, "2026-14")
+    sum_.until(Phase.INPUT)
+    with pair.engine.begin() as connection:
+        repository.move(connection, sum_.opened.session, deadline=1)
+    tables.begin(three["bank-a"], table("three", "2026-15"))
+    assert sum_.state.phase is Phase.FAILED
+    with pair.engine.connect() as connection:
+        left = connection.execute(
+            select(AggregationMessageRow.body).where(AggregationMessageRow.session == sum_.opened.session)
+        )
+        assert {row.body for row in left} == {None}
+    with pytest.raises(TooFewBanks, match="nobody has gone on"):
+        sum_.parts["bank-b"].run()
 
 
 def test_no_measure_of_a_period_is_shown_in_two_tables(pair: Services, three: dict[str, Bank]) -> None:
