@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from audit.service.outcome import Call, Outcome, Within
 from models import wire
 from models.aggregation import LONGEST_STEP, SHORTEST_STEP, AggregationPlan, AggregationPurpose, OpenAggregation
 from models.group_training import AdvanceGroup, ColumnCounts, CommonCounts, GroupPhase, GroupState, JoinGroup, about_round
-from models.problems import BadMessage, Conflict, Forbidden, TooFewBanks
+from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TooFewBanks
 from models.projects import Project, ProjectApproval, ProjectKind
 from models.scorecard import limits as rules
 from models.scorecard.binning import bins_from_definition
@@ -181,11 +182,11 @@ class Groups:
             except TooFewBanks as problem:
                 reason = problem.detail
                 return lambda connection: self._end(connection, found, reason)
-            parts = {
-                bank: self._trainings.store.load(connection, found.jobs[bank], bank)
-                for bank in total.survivors
-                if bank in found.jobs
-            }
+            try:
+                parts = {bank: self._trainings.store.load(connection, found.jobs[bank], bank) for bank in total.survivors}
+            except (NotFound, InputsRefused, Conflict) as problem:
+                gone = f"a bank's part of this training is not under way any more: {problem.detail}"
+                return lambda connection: self._end(connection, found, gone)
         try:
             learn = self._counts if round_ == COUNTS else self._moments
             changes = learn(found, parts, total)
@@ -278,7 +279,8 @@ class Groups:
 
     def _drop(self, connection: Connection, found: StoredGroup, banks: set[str]) -> None:
         for bank in sorted(banks):
-            state.set_job_state(connection, found.jobs[bank], "open", "ended")
+            with suppress(Conflict):  # a bank may have given its part up before
+                state.set_job_state(connection, found.jobs[bank], "open", "ended")
             self._trainings.finished(connection, found.jobs[bank])
 
     def _state(self, connection: Connection, group: str, call: Call) -> GroupState:

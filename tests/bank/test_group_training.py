@@ -6,7 +6,7 @@ Time passes for the node only where the test says so: once all who are left have
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +20,6 @@ from audit.database import writing
 from bank_client import Bank, JointScorecard
 from bank_client.alignment import AlignedCohort, align
 from bank_client.group_training import Group, GroupTraining, _Played
-from bank_client.joint_training import Exchange
 from models import wire
 from models.aggregation import ENDED, AggregationPlan, AggregationPurpose, Phase
 from models.consents import ConsentKind, Purpose
@@ -100,7 +99,7 @@ class JoinsOnly(GroupTraining):
 class OtherLabels(GroupTraining):
     """A bank that shows the office other labels than it has encrypted."""
 
-    def _play_part(self, *arguments: Any) -> Exchange[_Played]:
+    def _play_part(self, *arguments: Any) -> Generator[Any, Any, _Played]:
         played = yield from super()._play_part(*arguments)
         labels, *columns = played.round.opening.columns
         codes = bytes(1 - code for code in labels.codes[:60]) + labels.codes[60:]
