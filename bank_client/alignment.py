@@ -25,9 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit.verifier.merkle import leaf_hash, root_of
+from bank_client.job_journal import JobJournal
 from bank_client.session import Bank
 from crypto import cells
-from crypto.group import map_threads
+from crypto.group import Element, Scalar, map_threads
 from crypto.request_proof import prove
 from crypto.voprf import Blinded, VoprfClient, blind
 from models import wire
@@ -44,12 +45,13 @@ from models.alignment import (
     tag_context,
 )
 from models.logged import Empty
-from models.problems import BadMessage, CohortRefused, NoConsent, NotApproved, Unusable
+from models.problems import BadMessage, CohortRefused, NoConsent, NotApproved, Problem, Unavailable, Unusable
 from models.projects import ProjectOpened, ProjectStatus
-from models.wire import Signed
+from models.wire import Message, Signed
 
 CHUNK = 20_000  # subjects a request: 3 MB of body, and short enough to be repeated
 LIFETIME = 6 * 3600
+SPARE = 600  # seconds before its end at which a filing is not gone on with
 NONCE_BYTES = 16
 
 Progress = Callable[[str, int, int], None]
@@ -83,15 +85,24 @@ class AlignedCohort:
 
     def save(self, path: str | Path) -> None:
         """Write as JSON, mode 0600: the file holds customers' ids."""
-        values = {**self.__dict__, "root": self.root.hex(), "subjects": list(self.subjects)}
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(values, file, ensure_ascii=False)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> AlignedCohort:
         """Read what `save` wrote."""
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        return cls.from_json(Path(path).read_bytes())
+
+    def to_json(self) -> bytes:
+        """All of it as JSON."""
+        values = {**self.__dict__, "root": self.root.hex(), "subjects": list(self.subjects)}
+        return json.dumps(values, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> AlignedCohort:
+        """What `to_json` gave."""
+        values = json.loads(data)
         return cls(**{**values, "root": bytes.fromhex(values["root"]), "subjects": tuple(values["subjects"])})
 
 
@@ -108,32 +119,64 @@ def open_project(bank: Bank, project: str) -> ProjectOpened:
     return bank.node.logged("/projects", status.approval, ProjectOpened).answer
 
 
-def align(bank: Bank, project: str, ids: Sequence[object], *, progress: Progress = silent) -> AlignedCohort:
+def align(
+    bank: Bank,
+    project: str,
+    ids: Sequence[object],
+    *,
+    progress: Progress = silent,
+    journal: JobJournal | None = None,
+) -> AlignedCohort:
     """Align customers with the node.
+
+    What is done is kept in the data folder, so that calling it again with the same ids goes on where it stopped, in another
+    process too.
 
     Args:
         bank: the modeller's session.
         project: id of an approved joint project.
         ids: of the bank's customers, each once, in any spelling that `models.identity` takes.
+        journal: of the job that this is a part of; the cohort stays in it until that job ends.
 
     Raises:
         NoConsent: the office accepted none of them.
         CohortRefused: too few rows, or too like an earlier cohort.
         Damaged: the node's answers do not verify; the evidence was reported.
+        Cancelled: the job was given up.
     """
     subjects = _canonical(bank, ids)
-    with bank.phase("align"):
-        open_project(bank, project)
-        run = _Alignment(bank, project)
-        for start in range(0, len(subjects), CHUNK):
-            chunk = subjects[start : start + CHUNK]
-            run.add(chunk)
-            progress("align", start + len(chunk), len(subjects))
-        if not run.tags:
-            raise NoConsent(f"the office accepted none of {len(subjects)} ids: {_reasons(run.refused)}")
-        cohort, rows = run.match()
-    unknown = len(run.tags) - len(rows)
-    return AlignedCohort(project, cohort.id, cohort.root, rows, len(subjects), dict(run.refused), unknown)
+    own = journal or JobJournal.of(bank.config.data_dir, "align", bank.config.person, project, *subjects)
+    with bank.phase("align"), own.held():
+        try:
+            cohort = _aligned(bank, project, subjects, progress, own)
+        except (Problem, ValueError) as problem:
+            if not isinstance(problem, Unavailable):
+                own.forget()  # refused: there is nothing to go on with
+            raise
+        if journal is None:
+            own.forget()
+    return cohort
+
+
+def _aligned(bank: Bank, project: str, subjects: list[str], progress: Progress, journal: JobJournal) -> AlignedCohort:
+    if (kept := journal.fact("cohort")) is not None:
+        return AlignedCohort.from_json(kept)
+    journal.keep("project", project.encode())
+    open_project(bank, project)
+    run = _Alignment(bank, project, journal)
+    for start in range(0, len(subjects), CHUNK):
+        chunk = subjects[start : start + CHUNK]
+        journal.check()
+        run.add(f"align/{start}", chunk)
+        progress("align", start + len(chunk), len(subjects))
+    if not run.tags:
+        raise NoConsent(f"the office accepted none of {len(subjects)} ids: {_reasons(run.refused)}")
+    cohort, rows = run.match()
+    made = AlignedCohort(
+        project, cohort.id, cohort.root, rows, len(subjects), dict(run.refused), unknown=len(run.tags) - len(rows)
+    )
+    journal.keep("cohort", made.to_json(), instead_of="align/")
+    return made
 
 
 def _canonical(bank: Bank, ids: Sequence[object]) -> list[str]:
@@ -145,27 +188,87 @@ def _canonical(bank: Bank, ids: Sequence[object]) -> list[str]:
     return subjects
 
 
-class _Alignment:
-    """One alignment as it goes: `tags` of the subjects evaluated so far, `refused` reasons by count."""
+class _Asked(Message):
+    """A request as it is about to be made, with what its answer is worth nothing without: the blinds, end to end."""
 
-    def __init__(self, bank: Bank, project: str) -> None:
+    key: str
+    body: bytes
+    blinds: bytes = b""
+    expires: int = 0
+
+    def __repr__(self) -> str:
+        return "_Asked(<secret>)"
+
+
+class _Added(Message):
+    """What came of a chunk: a bit for each subject that was accepted, their tags, and the office's reasons by count."""
+
+    accepted: bytes
+    tags: bytes
+    refused: dict[str, int]
+    public_key: bytes
+
+    def __repr__(self) -> str:
+        return "_Added(<secret>)"
+
+
+class _Alignment:
+    """One alignment as it goes: `tags` of the subjects evaluated so far, `refused` reasons by count.
+
+    A request is kept before it is made, and made again as it was: its blinds and proofs are never drawn twice. What came of a
+    chunk takes the place of its requests.
+    """
+
+    def __init__(self, bank: Bank, project: str, journal: JobJournal) -> None:
         self.tags: dict[bytes, str] = {}
         self.refused: Counter[str] = Counter()
         self._bank = bank
         self._project = project
+        self._journal = journal
         self._public_key = b""
 
-    def add(self, subjects: list[str]) -> None:
+    def add(self, name: str, subjects: list[str]) -> None:
         """File and evaluate so many subjects; the office may accept none of them."""
-        try:
-            statement, accepted = self.file(subjects)
-        except Unusable as problem:
-            self.refused[problem.detail] += len(subjects)
+        kept = self._journal.fact(f"{name}/added")
+        if kept is None:
+            added = self._add(name, subjects)
+            self._journal.keep(f"{name}/added", wire.encode(added), instead_of=f"{name}/")
         else:
-            self.evaluate(statement, accepted)
+            added = wire.decode(kept, _Added)
+        if added.public_key:
+            if self._public_key not in (b"", added.public_key):
+                # A key for each group of customers would sort them by group when their tags come back.
+                keys = (self._public_key, added.public_key)
+                self._bank.damaged("alignment key", "the node changed its key within one project", artefacts=keys)
+            self._public_key = added.public_key
+        chosen = [subject for subject, yes in zip(subjects, added.accepted, strict=True) if yes]
+        self.tags |= dict(zip(wire.split(added.tags, 32, "tags"), chosen, strict=True))
+        self.refused.update(added.refused)
 
-    def file(self, subjects: list[str]) -> tuple[Signed, list[tuple[str, Blinded]]]:
-        """Blind, prove and file with the office: its statement, and the accepted subjects in the order filed."""
+    def _add(self, name: str, subjects: list[str]) -> _Added:
+        try:
+            filed, made = self.file(name, subjects)
+        except Unusable as problem:
+            return _Added(accepted=bytes(len(subjects)), tags=b"", refused={problem.detail: len(subjects)}, public_key=b"")
+        accepted = [(s, b) for s, b, yes in zip(subjects, made, filed.accepted, strict=True) if yes]
+        public_key, tags = self.evaluate(name, filed.statement, accepted)
+        return _Added(accepted=filed.accepted, tags=b"".join(tags), refused=filed.refused, public_key=public_key)
+
+    def file(self, name: str, subjects: list[str]) -> tuple[AlignmentFiled, list[Blinded]]:
+        """Blind, prove and file with the office: its answer, and what each subject was blinded with."""
+        kept = self._journal.fact(f"{name}/file")
+        asked = None if kept is None else wire.decode(kept, _Asked)
+        if asked is None or asked.expires < time.time() + SPARE:
+            asked = self._filing(subjects)
+            self._journal.keep(f"{name}/file", wire.encode(asked), instead_of=f"{name}/")
+        request = wire.decode(asked.body, FileAlignment)
+        filed = self._bank.office.logged("/alignments", request, AlignmentFiled, key=asked.key).answer
+        if len(filed.accepted) != len(subjects) or not set(filed.accepted) <= {0, 1}:
+            raise BadMessage("the office's answer does not say yes or no to each filed subject")
+        blinds, elements = wire.split(asked.blinds, 32, "blinds"), wire.split(request.elements, 32, "elements")
+        return filed, [Blinded(Scalar(blind), Element(element)) for blind, element in zip(blinds, elements, strict=True)]
+
+    def _filing(self, subjects: list[str]) -> _Asked:
         context = AlignmentContext(
             bank=self._bank.config.institution,
             modeller=self._bank.config.person,
@@ -186,15 +289,11 @@ class _Alignment:
             elements=b"".join(blinded.element for blinded, _ in made),
             proofs=b"".join(proof for _, proof in made),
         )
-        filed = self._bank.office.logged("/alignments", request, AlignmentFiled).answer
-        if len(filed.accepted) != len(subjects) or not set(filed.accepted) <= {0, 1}:
-            raise BadMessage("the office's answer does not say yes or no to each filed subject")
-        self.refused.update(filed.refused)
-        accepted = [(s, b) for s, (b, _), yes in zip(subjects, made, filed.accepted, strict=True) if yes]
-        return filed.statement, accepted
+        blinds = b"".join(blinded.blind for blinded, _ in made)
+        return _Asked(key=secrets.token_urlsafe(16), body=wire.encode(request), blinds=blinds, expires=context.expires)
 
-    def evaluate(self, signed: Signed, accepted: list[tuple[str, Blinded]]) -> None:
-        """Have the node evaluate the accepted elements, verify every proof, and derive the tags."""
+    def evaluate(self, name: str, signed: Signed, accepted: list[tuple[str, Blinded]]) -> tuple[bytes, list[bytes]]:
+        """Have the node evaluate the accepted elements, verify every proof, and derive the tags: its key, and these."""
         bank, project = self._bank, self._project
         elements = [blinded.element for _, blinded in accepted]
         statement = bank.from_office(signed, AlignmentStatement)
@@ -203,12 +302,9 @@ class _Alignment:
             detail = "the office signed other elements than it accepted"
             bank.damaged("alignment statement", detail, artefacts=(signed.payload,))
         request = EvaluateAlignment(statement=signed, elements=b"".join(elements))
-        answer = bank.node.logged(f"/projects/{project}/alignment/evaluate", request, AlignmentEvaluated).answer
-        if self._public_key not in (b"", answer.public_key):
-            # A key for each group of customers would sort them by group when their tags come back.
-            keys = (self._public_key, answer.public_key)
-            bank.damaged("alignment key", "the node changed its key within one project", artefacts=keys)
-        self._public_key = answer.public_key
+        path = f"/projects/{project}/alignment/evaluate"
+        key = self._journal.derived(f"{name}/evaluate/{signed.digest()}")[:16].hex()
+        answer = bank.node.logged(path, request, AlignmentEvaluated, key=key).answer
         evaluated, proofs = wire.split(answer.evaluated, 32, "evaluations"), wire.split(answer.proofs, 64, "proofs")
         try:
             outputs = VoprfClient(answer.public_key).finalize_many(
@@ -219,17 +315,18 @@ class _Alignment:
         except ValueError as error:  # CryptoError among them
             bank.damaged("alignment evaluation", str(error), artefacts=(wire.encode(answer), request.elements))
         context = tag_context(project)
-        self.tags |= {cells.derive(y, context)[0]: subject for y, (subject, _) in zip(outputs, accepted, strict=True)}
+        return answer.public_key, [cells.derive(y, context)[0] for y in outputs]
 
     def match(self) -> tuple[Cohort, tuple[str, ...]]:
         """Find the tags that the node published, and agree on them as a cohort."""
         bank, path = self._bank, f"/projects/{self._project}/alignment"
-        answer = bank.node.logged(f"{path}/published", Empty(), Published).answer
-        published = set(wire.split(answer.hashes, 32, "published hashes"))
-        rows = sorted(tag for tag in self.tags if cells.published(tag) in published)
-        if not rows:
-            raise CohortRefused("the node serves none of these customers for this project")
-        cohort = bank.node.logged(f"{path}/match", MatchTags(tags=b"".join(rows)), Cohort).answer
+        asked = self._journal.fact("align/match")  # as it was made, since what the node publishes may have changed
+        request = self._known() if asked is None else wire.decode(asked, MatchTags)
+        if asked is None:
+            self._journal.keep("align/match", wire.encode(request))
+        rows = wire.split(request.tags, 32, "tags")
+        key = self._journal.derived("align/match")[:16].hex()
+        cohort = bank.node.logged(f"{path}/match", request, Cohort, key=key).answer
         kept = wire.unpack(cohort.kept, "<u4", (cohort.rows,), "kept rows").tolist()
         if len(set(kept)) != len(kept) or max(kept, default=0) >= len(rows):
             bank.damaged("cohort", "the node kept rows that were not returned, or one twice", artefacts=(wire.encode(cohort),))
@@ -237,6 +334,16 @@ class _Alignment:
         if (cohort.project, cohort.root) != (self._project, root_of(map(leaf_hash, rows))):
             bank.damaged("cohort", "the node agreed on other rows than the bank returned", artefacts=(wire.encode(cohort),))
         return cohort, tuple(self.tags[tag] for tag in rows)
+
+    def _known(self) -> MatchTags:
+        """The tags that the node published, ascending."""
+        path = f"/projects/{self._project}/alignment/published"
+        answer = self._bank.node.logged(path, Empty(), Published).answer
+        published = set(wire.split(answer.hashes, 32, "published hashes"))
+        rows = sorted(tag for tag in self.tags if cells.published(tag) in published)
+        if not rows:
+            raise CohortRefused("the node serves none of these customers for this project")
+        return MatchTags(tags=b"".join(rows))
 
 
 def _reasons(refused: Counter[str]) -> str:

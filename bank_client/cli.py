@@ -16,6 +16,7 @@ import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
 from bank_client.group_cli import group
+from bank_client.jobs_cli import jobs
 from bank_client.models_cli import models
 from bank_client.monitor_cli import monitor
 from bank_client.project_cli import ProjectId, project
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The bank: keys, projects, joint scorecards, authorised checks.")
 app.add_typer(project, name="project")
 app.add_typer(village, name="village")
+app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.add_typer(statistics, name="statistics")
 app.add_typer(group, name="group")

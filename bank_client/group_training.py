@@ -8,7 +8,6 @@ in common (terms, counts of the common columns) is compared with what it knows b
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from numpy.typing import NDArray
 
 from bank_client.aggregation import Aggregation, Opened
 from bank_client.alignment import AlignedCohort
+from bank_client.exchange import Exchange
 from bank_client.frames import columns_of
-from bank_client.joint_training import NONCE_BYTES, Exchange, JointTraining, Trained, wire_opening
+from bank_client.joint_training import JointTraining, Trained, wire_opening
 from bank_client.session import Bank
 from crypto.lwe_params import PRODUCT
 from crypto.masked_product import digest_bp, digest_hc
@@ -133,7 +133,14 @@ class GroupTraining(JointTraining):
 
     # ---------------------------------------------------------------- the whole of it
 
+    def _inputs(self) -> bytes:
+        state = hashlib.sha256(super()._inputs() + wire.encode(self._terms()))
+        for codes in self._codes:
+            state.update(codes.tobytes())
+        return state.digest()
+
     def _run(self) -> Exchange[Trained]:
+        self._done = 0
         node = self._bank.node
         ask = self._terms()
         joined = (yield from self._ask(node, "/groups", ask, GroupState)).answer
@@ -143,7 +150,7 @@ class GroupTraining(JointTraining):
             plan.rows, tuple(entry.bins for entry in plan.fields), len(self._codes), len(terms.banks), terms.largest_rows
         )
         part = MemberPlan(own, tuple(bins.count for bins in self._group.columns))
-        training = GroupBankTraining(part, self._labels, self._codes, self._limits)
+        training = GroupBankTraining(part, self._labels, self._codes, self._limits, self._seeds())
         columns: list[CommonColumn] = []
         for round_ in ROUNDS:
             played = yield from self._play_part(signed, plan, training, round_, state.columns)
@@ -260,7 +267,7 @@ class GroupTraining(JointTraining):
         opening = wire_opening(plan.job, round_, plan.rows, training.opening(round_))
         commitments = training.opening(round_).commitments()
         inputs = yield from self._file_inputs(signed, plan, opening, commitments, columns)
-        nonce = secrets.token_bytes(NONCE_BYTES)
+        nonce = self._derived(f"nonce of round {round_}")
         opened = (yield from self._ask(node, f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened)).answer
         training.open_round(session_seed(session_of(plan.job, round_), opened.nonce, nonce))
         b, p = training.encrypt()

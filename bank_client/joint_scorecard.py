@@ -3,7 +3,8 @@
 ::
 
     fit(X, y)        align (once), own bins and WOE, two proven rounds        -> iv_, figures_, cohort_
-    resume()         go on with a fit that stopped because a service did not answer
+    resume()         go on with a fit that stopped; fit with the same rows does so in another process
+    cancel()         give a fit up, from another thread or after it stopped
     release()        bands of the cohort's rows, within the release limit     -> bands_, half_, scorecard_, metrics_, card_
     refit(rejects)   the bank's half again, with other parameters or rejects
     register()       card signed by both sides, filed with the office
@@ -16,7 +17,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -31,7 +33,9 @@ from bank_client.binning import Cuts, WoeBinning, binned
 from bank_client.fitted_model import FittedModel
 from bank_client.frames import check_frame, check_labels
 from bank_client.group_training import Group, GroupTraining
+from bank_client.job_journal import JobJournal
 from bank_client.joint_training import JointTraining
+from bank_client.long_jobs import Cancelled, cancel_job
 from bank_client.model_file import load_half, save_half
 from bank_client.progress import shown
 from bank_client.registration import file_card, open_table
@@ -44,7 +48,7 @@ from models import wire
 from models.consents import Purpose
 from models.logged import Empty
 from models.privacy import PrivacyWish
-from models.problems import PeerUnavailable
+from models.problems import Conflict, Unavailable
 from models.scorecard.card import NodeCard
 from models.scorecard.design import Encoding
 from models.scorecard.options import FieldBinning
@@ -132,12 +136,14 @@ class JointScorecard(TrainedFields, FittedModel):
     def fit(self, X: pd.DataFrame, y: pd.Series[Any] | NDArray[Any], *, node_fields: Sequence[str] = ()) -> Self:
         """Train on the rows of `X` (DataFrame indexed by subject id) that both sides know.
 
-        Calling it again with the same ids reuses the alignment and starts a new training. `node_fields` are those of the
-        project's fields that are wanted, such as `select` gives them; empty for all.
+        Calling it again with the same ids reuses the alignment and starts a new training, unless one with just these inputs
+        stopped half-way, in this process or in one that was killed: then it goes on with that. `node_fields` are those of
+        the project's fields that are wanted, such as `select` gives them; empty for all.
 
         Raises:
             ValueError: X or y cannot be used; says why.
             PeerUnavailable: node or office did not answer; `resume` goes on where it stopped.
+            Cancelled: `cancel` was called meanwhile.
             Problem: node or office refused; `detail` and `next_step` say what to do.
         """
         bank = self._bank
@@ -150,11 +156,18 @@ class JointScorecard(TrainedFields, FittedModel):
         subjects = self._canonical(X.index)
         self._forget_release()
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()  # compilers load while customers are aligned
-        self.cohort_: AlignedCohort = self._aligned(bank, subjects)
-        self._take_rows(X, labels, subjects)
-        bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
-        with bank.phase("fit"):
-            self._unfinished: JointTraining | None = self._training(bank, node_fields)
+        given = self.cohort.id if self.cohort is not None else ""
+        self._journal: JobJournal | None = JobJournal.of(
+            bank.config.data_dir, "fit", bank.config.person, self.project, given, *subjects
+        )
+        with self._kept():
+            self.cohort_: AlignedCohort = self._aligned(bank, subjects)
+            self._take_rows(X, labels, subjects)
+            bank.phases.pop("fit", None)  # what an interrupted training took is not this one's
+            with bank.phase("fit"):
+                self._unfinished: JointTraining | None = self._training(bank, node_fields)
+                if self._journal is not None:
+                    self._unfinished.keep_in(self._journal)
         return self.resume()
 
     def resume(self) -> Self:
@@ -168,22 +181,50 @@ class JointScorecard(TrainedFields, FittedModel):
         if training is None:
             raise ValueError("no training of this model stopped half-way; call fit")
         bank = self._bank
-        try:
-            with bank.phase("fit"), shown(self.progress) as training.progress:
-                trained = training.run()
-        except PeerUnavailable:
-            raise
-        except BaseException:
-            self._unfinished = None  # refused or given up: there is nothing to go on with
-            raise
-        self._unfinished = None
+        with self._kept(), bank.phase("fit"), shown(self.progress) as training.progress:
+            trained = training.run()
         self.plan_, self.job_ = trained.plan, trained.plan.job
         self.notes_ = trained.plan.notes
         if self.group is not None:
             self.columns_ = list(trained.columns)
         self.set_figures(trained.figures)
         self.phases_ = dict(bank.phases)
+        self._forget_job()
         return self
+
+    def cancel(self) -> Self:
+        """Give up a `fit` that is running in another thread, or that stopped: node and bank delete what they hold of it.
+
+        In the thread that it is running in it raises `Cancelled` before the next request. A training that was begun counts
+        in the project's budget.
+
+        Raises:
+            ValueError: no `fit` of this model is under way or stopped half-way.
+            PeerUnavailable: the node did not answer; nothing was given up, call it again.
+        """
+        journal: JobJournal | None = getattr(self, "_journal", None)
+        if journal is None:
+            raise ValueError("no training of this model is under way or stopped half-way, so there is nothing to give up")
+        cancel_job(self._bank, journal)
+        self._journal = self._unfinished = None
+        return self
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What stops because a service did not answer, or by an interrupt, can go on; what was refused is forgotten."""
+        try:
+            yield
+        except (Unavailable, Cancelled):
+            raise
+        except Exception:
+            self._forget_job()
+            raise
+
+    def _forget_job(self) -> None:
+        journal, self._journal, self._unfinished = self._journal, None, None
+        if journal is not None and journal.path.exists():
+            with suppress(Conflict, Cancelled), journal.held():  # unless it is another process' or is being cancelled
+                journal.forget()
 
     def _training(self, bank: Bank, node_fields: Sequence[str]) -> JointTraining:
         if self.group is not None:
@@ -235,6 +276,7 @@ class JointScorecard(TrainedFields, FittedModel):
         for name in OF_A_RELEASE:
             self.__dict__.pop(name, None)
         self._looked_up: Applicants | None = None
+        self._journal = None
         self._unfinished = None
 
     def _aligned(self, bank: Bank, subjects: list[str]) -> AlignedCohort:
@@ -245,8 +287,12 @@ class JointScorecard(TrainedFields, FittedModel):
         kept: tuple[frozenset[str], AlignedCohort] | None = getattr(self, "_alignment", None)
         if kept is None or kept[1].project != self.project or kept[0] != frozenset(subjects):
             with shown(self.progress) as progress:
-                kept = frozenset(subjects), align(bank, self.project, subjects, progress=progress)
+                made = align(bank, self.project, subjects, progress=progress, journal=self._journal)
+            kept = frozenset(subjects), made
             self._alignment = kept
+        elif self._journal is not None:
+            with self._journal.held() as journal:
+                journal.keep("cohort", kept[1].to_json())
         return kept[1]
 
     # ---------------------------------------------------------------- release

@@ -4,24 +4,23 @@ The message diagram is in `models.training`. Nothing that the bank sends can be 
 compared with what it knows before the next message leaves: the plan with the cohort, the office's word with the own
 commitments, the node's signed transcript with the own digests.
 
-The exchange is one generator that yields a request and is sent its answer. Where a service does not answer, it stays at
-that request, with its idempotency key: to go on is to make the very same request again, which counts once however often
-it is made.
+How it goes on where a service does not answer, or after this process was killed: `bank_client.exchange`.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Generator, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bank_client.alignment import AlignedCohort, Progress, silent
-from bank_client.session import Bank, Peer
+from bank_client.exchange import Exchange, Resumable
+from bank_client.session import Bank
 from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
@@ -58,10 +57,6 @@ from models.training import (
 from models.wire import Signed
 
 M = TypeVar("M", bound=wire.Message)
-R = TypeVar("R")
-Exchange = Generator[Callable[[], Any], Any, R]
-"""Yields requests as calls without arguments, is sent what each gave, and returns R."""
-NONCE_BYTES = 32
 _STEPS = 2 * len(ROUNDS) + 3
 
 
@@ -83,7 +78,7 @@ class _Played:
     closed: Reply[RoundClosed] = field(repr=False)
 
 
-class JointTraining:
+class JointTraining(Resumable[Trained]):
     """One training. `run` it; where a service did not answer, `run` goes on.
 
     Args:
@@ -110,6 +105,7 @@ class JointTraining:
         privacy: PrivacyWish | None = None,
         progress: Progress = silent,
     ) -> None:
+        super().__init__()
         self._bank = bank
         self._cohort = cohort
         self._labels = labels
@@ -118,8 +114,6 @@ class JointTraining:
         self._node_fields, self._node_binning, self._privacy = tuple(node_fields), tuple(node_binning), privacy
         self.progress = progress
         self._done = 0
-        self._exchange: Exchange[Trained] | None = None
-        self._asking: Callable[[], Any] = lambda: None
 
     def run(self) -> Trained:
         """Open a job, play both rounds, have the office replay them, and get the figures.
@@ -131,45 +125,39 @@ class JointTraining:
             Damaged: what was received does not match what was signed.
         """
         try:
-            return self._go_on()
+            return self.go_on()
         except Unavailable as problem:
             raise PeerUnavailable(
                 f"the training stopped: {problem.detail}",
-                advice="Nothing was released. Call resume when the service is back: it goes on where it stopped. Or call fit "
-                "again: it starts a new training on the same aligned cohort.",
+                advice="Nothing was released. Call resume when the service is back, or fit with the same rows, from another "
+                "process too: it goes on where it stopped. To give the training up, call cancel.",
             ) from None
         except rules.OutOfOrder:
             raise
         except rules.Refused as refused:
             raise TrainingRefused(refused.reason, advice=refused.accepted or None) from None
 
-    def _go_on(self) -> Trained:
-        if self._exchange is None:
-            self._exchange = self._run()
-            self._asking = next(self._exchange)
-        while True:
-            try:
-                answer = self._asking()
-            except Unavailable:
-                raise  # and stay at this request
-            except Exception as error:
-                self._asking = self._exchange.throw(error)
-                continue
-            try:
-                self._asking = self._exchange.send(answer)
-            except StopIteration as done:
-                trained: Trained = done.value
-                return trained
+    def _seeds(self) -> list[bytes]:
+        """Of the vectors of each round."""
+        return [self._derived(f"seed of round {round_}") for round_ in ROUNDS]
 
-    def _ask(self, peer: Peer, path: str, message: wire.Message, kind: type[M]) -> Exchange[Reply[M]]:
-        key = secrets.token_urlsafe(16)
-        reply: Reply[M] = yield lambda: peer.logged(path, message, kind, key=key)
-        return reply
+    def _inputs(self) -> bytes:
+        """Digest of what the training is on: another cohort, label, bin or option is another training."""
+        state = hashlib.sha256()
+        options = (self._limits.levels, self._node_fields, self._node_binning, self._privacy, len(self._columns))
+        parts = [self._cohort.project.encode(), self._cohort.id.encode(), self._cohort.root, repr(options).encode()]
+        parts.append(self._labels.tobytes())
+        for column in self._columns:
+            parts += [column.bins.definition(), column.codes.tobytes(), column.levels.tobytes()]
+        for part in parts:
+            state.update(len(part).to_bytes(8, "big") + part)
+        return state.digest()
 
     def _run(self) -> Exchange[Trained]:
+        self._done = 0
         signed_plan, plan = yield from self._open()
         shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns), privacy=plan.privacy)
-        training = BankTraining(shape, self._labels, self._columns, self._limits)
+        training = BankTraining(shape, self._labels, self._columns, self._limits, self._seeds())
         played = []
         for round_ in ROUNDS:
             played.append((yield from self._play(signed_plan, plan, training, round_)))
@@ -213,6 +201,8 @@ class JointTraining:
             binning=self._node_binning,
             privacy=self._privacy,
         )
+        self._keep("project", self._cohort.project.encode())
+        self._keep("open", wire.encode(request))  # so that it can be given up, whether or not it is answered
         signed = (yield from self._ask(self._bank.node, "/jobs", request, Signed)).answer
         plan = self._bank.from_node(signed, JobPlan)
         if (plan.project, plan.rows, plan.cohort_root) != (self._cohort.project, self._cohort.rows, self._cohort.root):
@@ -230,7 +220,7 @@ class JointTraining:
         # (1) the office's word on the inputs, before the node's nonce is known
         inputs = yield from self._file_inputs(signed_plan, plan, opening, training.opening(round_).commitments())
         # (2) both nonces
-        nonce = secrets.token_bytes(NONCE_BYTES)
+        nonce = self._derived(f"nonce of round {round_}")
         opened = (yield from self._ask(node, f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened)).answer
         training.open_round(session_seed(session_of(plan.job, round_), opened.nonce, nonce))
         # (3) b, p → h, c

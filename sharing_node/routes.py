@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from audit.service.gate import Gate
 from audit.service.outcome import Call, Raw
 from audit.verifier.errors import LogError
@@ -20,6 +22,7 @@ from sharing_node.drift import Drift
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
 from sharing_node.epochs.store import EpochStore
+from sharing_node.jobs.cancelling import cancel
 from sharing_node.jobs.group_routes import bind_groups
 from sharing_node.jobs.release import Releases
 from sharing_node.jobs.training import Trainings
@@ -68,6 +71,7 @@ def bind(gate: Gate, node: Node) -> None:
         trainings.answer
     )
     gate.logged("POST", "/jobs/{job}/verdict", action="job.figures", roles=MODELLER, takes=Signed)(trainings.verdict)
+    gate.logged("POST", "/jobs/{job}/cancel", action="job.cancel", roles=MODELLER, takes=Empty)(partial(cancel, trainings))
     gate.logged("POST", "/jobs/{job}/release", action="job.release", roles=MODELLER, takes=Empty)(releases.release)
     gate.logged("POST", "/models", action="model.card", roles=MODELLER, takes=Signed)(releases.countersign)
     gate.logged("POST", "/models/{model}/serve", action="model.serve", roles=MODELLER, takes=ServeModel)(releases.serve)

@@ -96,3 +96,8 @@ def move(connection: Connection, group: StoredGroup, **changes: Any) -> None:
     )
     if done.rowcount != 1:
         raise Conflict("another bank took this training a step further at the same moment; look where it stands now")
+
+
+def has_part(connection: Connection, job: str) -> bool:
+    """Whether a job is one bank's part of a training of several."""
+    return connection.scalar(select(GroupSeatRow.job).where(GroupSeatRow.job == job)) is not None

@@ -59,6 +59,7 @@ _AGAIN = "Start a new one on the same cohort."
 _ENDED: dict[str, tuple[type[Problem], str]] = {
     "unusable": (InputsRefused, "the office's replay found this training unusable; it is charged to the budget"),
     "released": (Conflict, "the bands of this training were released before"),
+    "cancelled": (NotFound, "this training was cancelled"),
     "ended": (Conflict, "this training of several banks ended without a result; nothing was released"),
     "given-up": (NotFound, f"this training was given up for {MOST_RUNNING} newer ones, or after a month without a step"),
 }
