@@ -34,7 +34,7 @@ from tests.models.scorecard_job import LIMITS, MAC_KEY, cohort, node_columns
 pytestmark = pytest.mark.attack
 
 NAME = "group-columns"
-FULL_COUNT = 200
+FULL_COUNT = 100
 SMALL_COUNT = 10
 LARGEST = 0.10
 ROWS, COPIES, FEW = 1_200, 20, 30  # of each of three banks; columns; the attacker's rows at the far level

@@ -82,7 +82,7 @@ def test_the_node_sees_no_single_banks_answer(finished: GroupJob) -> None:
         assert words.size == finished.plan.part(bank).words(round_)
 
 
-@pytest.mark.parametrize("step", ["shares", "opening"])
+@pytest.mark.parametrize("step", ["opening"])
 def test_a_bank_that_is_lost_in_round_1_is_left_out(step: str) -> None:
     first, _ = job(BANKS, lost={"b": (COUNTS, step)}).counts()
     assert first == ("a", "c", "d")
@@ -96,10 +96,8 @@ def test_a_bank_that_is_lost_after_its_office_s_word_still_counts() -> None:
 @pytest.mark.parametrize(
     ("banks", "lost"),
     [
-        (BANKS[:3], {"b": (COUNTS, "input")}),
         (BANKS, {"a": (COUNTS, "keys"), "b": (COUNTS, "keys")}),
         (BANKS[:3], {"c": (COUNTS, "unmask")}),
-        (BANKS[:3], {"c": (COUNTS, "list")}),
     ],
 )
 def test_over_too_few_banks_nothing_comes_out(banks: tuple[str, ...], lost: dict[str, tuple[int, str]]) -> None:
