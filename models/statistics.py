@@ -151,11 +151,12 @@ def check_input(table: StatisticsTable, vector: NDArray[np.uint64]) -> None:
         raise MalformedInput("a number of borrowers is negative, or larger than any bank has")
     if not np.array_equal(flags, with_margins(borrowers) > 0):
         raise MalformedInput("the flags of contributing do not follow from the numbers of borrowers")
-    for measure, values in zip(table.measures, measures, strict=True):
+    # Measures by number: the reason stands in logs, and their names are words that a bank has chosen.
+    for number, (measure, values) in enumerate(zip(table.measures, measures, strict=True), start=1):
         if measure.kind is Kind.COUNT and (values.min() < 0 or (values > borrowers).any()):
-            raise MalformedInput(f"{measure.name} counts more borrowers than there are in a cell, or fewer than none")
+            raise MalformedInput(f"measure {number} counts more borrowers than there are in a cell, or fewer than none")
         if values.min() < -LARGEST_SUM or values.max() > LARGEST_SUM or values[borrowers == 0].any():
-            raise MalformedInput(f"{measure.name} is beyond its range, or not zero where nobody is")
+            raise MalformedInput(f"measure {number} is beyond its range, or not zero where nobody is")
 
 
 def split(table: StatisticsTable, vector: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints]:
