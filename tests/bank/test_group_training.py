@@ -5,20 +5,24 @@ Time passes for the node only where the test says so: once all who are left have
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import func, select, update
+from typer.testing import CliRunner
 
 from audit.database import writing
 from bank_client import Bank, JointScorecard
 from bank_client.alignment import AlignedCohort, align
+from bank_client.cli import app
 from bank_client.group_training import Group, GroupTraining, _Played
 from models import wire
 from models.aggregation import ENDED, AggregationPlan, AggregationPurpose, Phase
@@ -26,7 +30,7 @@ from models.consents import ConsentKind, Purpose
 from models.group_training import GroupPhase, GroupState
 from models.problems import InputsRefused, TooFewBanks
 from models.projects import ProjectKind
-from models.scorecard.group_columns import propose
+from models.scorecard.group_columns import propose, read_definitions
 from models.scorecard.limits import Limits
 from models.wire import Signed
 from sharing_node.aggregation.tables import AggregationMessageRow, AggregationRow
@@ -216,3 +220,17 @@ def _group(pair: Services, project_id: str) -> str:
 
     with pair.engine.connect() as connection:
         return named(connection, project_id, "first") or ""
+
+
+def test_columns_are_proposed_on_the_command_line(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    rows = pd.DataFrame({"id": range(ROWS), "own": random.normal(size=ROWS).round(1), "kind": random.choice(["a", "b"], ROWS)})
+    rows.to_csv(tmp_path / "customers.csv", index=False)
+    ask = ["group", "propose", str(tmp_path / "customers.csv"), "--id", "id", "--out", str(tmp_path / "columns.json")]
+    done = CliRunner().invoke(app, [*ask, "--columns", "own, kind", "--max-bins", "6", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["bins"] == {"own": 6, "kind": 2}
+    assert [bins.field for bins in read_definitions(tmp_path / "columns.json", Limits())] == ["own", "kind"]
+    refused = CliRunner().invoke(app, [*ask, "--columns", "own,income"])
+    assert refused.exit_code == 1
+    assert "customers.csv has no column income" in refused.output
