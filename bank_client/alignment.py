@@ -247,15 +247,14 @@ class _Alignment:
 
     def _add(self, name: str, subjects: list[str]) -> _Added:
         try:
-            filed, made = self.file(name, subjects)
+            filed, accepted = self.file(name, subjects)
         except Unusable as problem:
             return _Added(accepted=bytes(len(subjects)), tags=b"", refused={problem.detail: len(subjects)}, public_key=b"")
-        accepted = [(s, b) for s, b, yes in zip(subjects, made, filed.accepted, strict=True) if yes]
         public_key, tags = self.evaluate(name, filed.statement, accepted)
         return _Added(accepted=filed.accepted, tags=b"".join(tags), refused=filed.refused, public_key=public_key)
 
-    def file(self, name: str, subjects: list[str]) -> tuple[AlignmentFiled, list[Blinded]]:
-        """Blind, prove and file with the office: its answer, and what each subject was blinded with."""
+    def file(self, name: str, subjects: list[str]) -> tuple[AlignmentFiled, list[tuple[str, Blinded]]]:
+        """Blind, prove and file with the office: its answer, and the accepted subjects in the order filed."""
         kept = self._journal.fact(f"{name}/file")
         asked = None if kept is None else wire.decode(kept, _Asked)
         if asked is None or asked.expires < time.time() + SPARE:
@@ -266,7 +265,8 @@ class _Alignment:
         if len(filed.accepted) != len(subjects) or not set(filed.accepted) <= {0, 1}:
             raise BadMessage("the office's answer does not say yes or no to each filed subject")
         blinds, elements = wire.split(asked.blinds, 32, "blinds"), wire.split(request.elements, 32, "elements")
-        return filed, [Blinded(Scalar(blind), Element(element)) for blind, element in zip(blinds, elements, strict=True)]
+        made = [Blinded(Scalar(blind), Element(element)) for blind, element in zip(blinds, elements, strict=True)]
+        return filed, [(s, b) for s, b, yes in zip(subjects, made, filed.accepted, strict=True) if yes]
 
     def _filing(self, subjects: list[str]) -> _Asked:
         context = AlignmentContext(

@@ -23,11 +23,13 @@ import sharing_node.alignment
 import sharing_node.office
 from audit.verifier.merkle import leaf_hash, root_of
 from bank_client.alignment import _Alignment
+from bank_client.job_journal import JobJournal
 from bank_client.session import Bank
 from crypto import cells
+from crypto.voprf import Blinded
 from models import wire
 from models.alignment import AlignmentEvaluated as Evaluated
-from models.alignment import AlignmentStatement, Cohort, EvaluateAlignment, MatchTags
+from models.alignment import AlignmentFiled, AlignmentStatement, Cohort, EvaluateAlignment, MatchTags
 from models.problems import CohortRefused, Problem
 from models.wire import Signed
 from sharing_node.state import repository as state
@@ -62,8 +64,16 @@ def evaluate(bank: Bank, statement: Signed, elements: list[bytes], project: str 
 def filed(bank: Bank, rng: random.Random, count: int = 5) -> tuple[Signed, list[bytes]]:
     """A few customers as the office accepted them."""
     customers = [f"opaque:c{n:04d}" for n in rng.sample(range(ROWS - WITHOUT), count)]
-    statement, accepted = _Alignment(bank, JOINT).file(customers)
-    return statement, [bytes(blinded.element) for _, blinded in accepted]
+    answer, accepted = file(bank, customers)
+    return answer.statement, [bytes(blinded.element) for _, blinded in accepted]
+
+
+def file(bank: Bank, subjects: list[str]) -> tuple[AlignmentFiled, list[tuple[str, Blinded]]]:
+    """The bank's own first half of a chunk."""
+    with JobJournal.of(bank.config.data_dir, "attack").held() as journal:
+        done = _Alignment(bank, JOINT, journal).file("chunk", subjects)
+        journal.forget()
+    return done
 
 
 def one_more(stage: Stage, bank: Bank, rng: random.Random) -> None:
@@ -80,11 +90,10 @@ def one_for_another(stage: Stage, bank: Bank, rng: random.Random) -> None:
 def without_a_consent(stage: Stage, bank: Bank, rng: random.Random) -> None:
     """The office leaves out who gave no modelling consent; the bank sends that element nevertheless."""
     willing, unwilling = "opaque:c0001", f"opaque:c{ROWS - 1 - rng.randrange(WITHOUT):04d}"
-    run = _Alignment(bank, JOINT)
-    statement, accepted = run.file([willing, unwilling])
+    answer, accepted = file(bank, [willing, unwilling])
     assert [subject for subject, _ in accepted] == [willing]
-    assert run.refused == {"no-consent": 1}
-    evaluate(bank, statement, [bytes(accepted[0][1].element), bytes(blind_of(unwilling)[1])])
+    assert answer.refused == {"no-consent": 1}
+    evaluate(bank, answer.statement, [bytes(accepted[0][1].element), bytes(blind_of(unwilling)[1])])
 
 
 def own_statement(stage: Stage, bank: Bank, rng: random.Random) -> None:
