@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bank import BankColumn
-from .binning import Bins, NumericBins, bins_from_definition, column_bins
+from .binning import SUPPORT_ROWS, Bins, NumericBins, bins_from_definition, column_bins
 from .limits import InputRefused, LimitRefused, Limits
 from .moments import standard_levels
 from .woe import summed, woe_table
@@ -58,6 +58,8 @@ class CommonColumn:
         """
         if groups.shape != (bins.count,) or rows.shape != bads.shape or sorted(set(groups.tolist())) != list(range(rows.size)):
             raise InputRefused("counts-malformed", f"The counts of the column {bins.field} are not those of its bins")
+        if (rows < SUPPORT_ROWS).any():
+            raise InputRefused("counts-malformed", f"The column {bins.field} has a bin with fewer than {SUPPORT_ROWS} rows")
         if (bads < 0).any() or (bads > rows).any():
             raise InputRefused("counts-malformed", f"The column {bins.field} has bins with more bad rows than rows")
         table = woe_table(bads.astype(np.float64), rows.astype(np.float64))
