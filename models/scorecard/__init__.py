@@ -15,6 +15,6 @@ Pure mathematics and pure state machines by role; services move the bytes. In re
 - `snapshot`  a running training as bytes, for the node's own store
 - `release`   bands, and the limit on what all bands together say about a column
 - `score`     the node's half of a model, applied to new rows, with reason codes
-- `group`, `group_columns`, `group_inputs`, `group_bank`, `group_node`  several banks, one model: sums over banks in place of answers
+- `group`, `group_columns`, `group_inputs`, `group_bank`, `group_node`  several banks, one model: sums over banks
 - `metrics`, `design`, `card`  figures, the bank's own half, the model card
 """
