@@ -35,7 +35,7 @@ pytestmark = pytest.mark.attack
 
 NAME = "secure-aggregation"
 FULL_COUNT = 300
-SMALL_COUNT = 3
+SMALL_COUNT = 2
 BANKS = tuple(f"bank-{n}" for n in range(5))
 TARGET, OTHERS = BANKS[0], BANKS[1:]
 LENGTH = 64

@@ -157,7 +157,7 @@ def test_with_three_banks_nothing_comes_out_without_one(pair: Services, three: d
         sum_.expect()
 
 
-@pytest.mark.parametrize("step", [Phase.KEYS, Phase.INPUT, Phase.UNMASK])
+@pytest.mark.parametrize("step", [Phase.INPUT, Phase.UNMASK])
 def test_four_banks_go_on_without_one(pair: Services, four: dict[str, Bank], step: Phase) -> None:
     """t is 3 of 4: who drops out before the inputs is not in the sum, who drops out after the list is."""
     sum_ = Running(pair, four, f"2026-03-{step.value}")

@@ -90,7 +90,7 @@ class Banks:
 # ---------------------------------------------------------------------------------------------------- sums
 
 
-@pytest.mark.parametrize("count", range(3, 11))
+@pytest.mark.parametrize("count", [3, 4, 6, 10])
 def test_the_sum_comes_out_whoever_drops_out_and_whenever(count: int) -> None:
     least = Banks(count).terms.fewest_survivors
     steps = {count, least} if count > 5 else {count, (count + least) // 2, least}
