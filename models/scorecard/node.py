@@ -36,6 +36,8 @@ Floats = NDArray[np.float64]
 
 
 class Step(Enum):
+    """What a training expects next."""
+
     OPEN = "open_round"
     RESPOND = "respond"
     RECEIVE = "receive"
