@@ -22,13 +22,14 @@ from sqlalchemy import delete, func, select
 
 from bank_client import Bank, BankConfig, JointScorecard
 from bank_client import alignment as bank_alignment
+from bank_client.exchange import Resumable
 from bank_client.job_journal import JobJournal
 from bank_client.long_jobs import Cancelled, cancel_job, long_jobs
 from models import wire
 from models.consents import ConsentKind, Purpose
 from models.http_client import SignedClient
 from models.logged import Empty
-from models.problems import Conflict, Forbidden, NotFound, PeerUnavailable
+from models.problems import Conflict, Damaged, Forbidden, KeyReused, NotFound, PeerUnavailable
 from models.projects import ProjectKind
 from models.training import Receipt
 from sharing_node.state.tables import JobRow, TrainingColumnRow, TrainingRow
@@ -149,6 +150,15 @@ def test_a_bank_that_is_killed_again_and_again_comes_to_the_very_training_of_one
     straight = run(config, "killed", sent, 0)
     assert straight == found
     assert Counter(leaf["action"] for leaf in pair.leaves(since))["job.figures"] == 1
+    # Naive build: seeds and nonces are drawn anew, so that what is sent does not go with what was answered.
+    shutil.copytree(tmp_path / "jobs", folder, dirs_exist_ok=True)
+    with (
+        patch.object(Resumable, "_derived", lambda *_: os.urandom(32)),
+        pair.bank(MODELLER) as bank,
+        pytest.raises((KeyReused, Damaged)),
+    ):
+        JointScorecard("killed", bank, max_bins=2).fit(*own_rows())
+    assert not list(folder.iterdir())
 
 
 # ---------------------------------------------------------------------- given up
