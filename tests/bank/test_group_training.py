@@ -23,12 +23,13 @@ from audit.database import writing
 from bank_client import Bank, JointScorecard
 from bank_client.alignment import AlignedCohort, align
 from bank_client.cli import app
-from bank_client.group_training import Group, GroupTraining, _Played
+from bank_client.group_training import Group, GroupTraining, _Played, _RoundSum
+from crypto.secure_aggregation import Unmasked
 from models import wire
 from models.aggregation import ENDED, AggregationPlan, AggregationPurpose, Phase
 from models.consents import ConsentKind, Purpose
 from models.group_training import GroupPhase, GroupState
-from models.problems import InputsRefused, TooFewBanks
+from models.problems import InputsRefused, TooFewBanks, Unusable
 from models.projects import ProjectKind
 from models.scorecard.group_columns import propose, read_definitions
 from models.scorecard.limits import Limits
@@ -213,6 +214,15 @@ def test_a_bank_joins_with_the_same_terms_or_not_at_all(pair: Services, banks: B
         banks.training(JoinsOnly, name, "bank-b", other).join()  # type: ignore[attr-defined]
     found = banks.banks["bank-b"].node.get(f"/groups/{_group(pair, name)}", GroupState)
     assert (found.phase, found.joined, found.plan) == (GroupPhase.JOINING, ("bank-a",), None)
+
+
+def test_a_bank_gives_no_share_for_a_second_round_over_fewer_banks() -> None:
+    part = _RoundSum.__new__(_RoundSum)
+    part._question, part.expected = b"labels", SEVEN
+    part._check_banks(SEVEN, [Unmasked(b"labels", SEVEN)])
+    for left in (SEVEN[1:], SEVEN[3:]):
+        with pytest.raises(Unusable, match=r"first round are missing|differs by one or two"):
+            part._check_banks(left, [Unmasked(b"labels", SEVEN)])
 
 
 def _group(pair: Services, project_id: str) -> str:
