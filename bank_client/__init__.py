@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bank_client.checks import AuthorisedCheck, authorised_check
     from bank_client.config import BankConfig, ConfigError
     from bank_client.joint_scorecard import JointScorecard
+    from bank_client.long_jobs import Cancelled, cancel_job
     from bank_client.private_query import CheckResult, PrivateQuery
     from bank_client.session import Bank
 
@@ -34,6 +35,7 @@ _EXPORTS = {
     "Bank": "session",
     "BankConfig": "config",
     "BatchSummary": "batch",
+    "Cancelled": "long_jobs",
     "CheckResult": "private_query",
     "ConfigError": "config",
     "JointScorecard": "joint_scorecard",
@@ -42,6 +44,7 @@ _EXPORTS = {
     "WoeBinning": "binning",
     "align": "alignment",
     "authorised_check": "checks",
+    "cancel_job": "long_jobs",
 }
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "Bank",
     "BankConfig",
     "BatchSummary",
+    "Cancelled",
     "CheckResult",
     "ConfigError",
     "JointScorecard",
@@ -58,6 +62,7 @@ __all__ = [
     "WoeBinning",
     "align",
     "authorised_check",
+    "cancel_job",
 ]
 
 

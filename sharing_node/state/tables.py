@@ -36,7 +36,10 @@ class CohortRow(Base):
 
 
 class JobRow(Base):
-    """A training: ``open``, ``proven``, ``unusable``, ``released`` or ``given-up``; `aggregates` counts its label sums."""
+    """A training: ``open``, ``proven``, ``unusable``, ``released``, ``cancelled`` or ``given-up``.
+
+    `aggregates` counts its label sums.
+    """
 
     __tablename__ = "job"
 
