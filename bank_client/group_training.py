@@ -250,8 +250,6 @@ class GroupTraining(JointTraining):
                 CommonColumn.of(bins, np.array(c.groups, np.intp), np.array(c.rows, np.int64), np.array(c.bads, np.int64))
                 for bins, c in zip(self._group.columns, word.columns, strict=True)
             ]
-            if len({(int(column.rows.sum()), int(column.bads.sum())) for column in made}) > 1:
-                raise InputRefused("counts-malformed", "The columns are not counted over the same rows")
         except InputRefused as refused:
             self._damaged("counts", refused.reason, signed)
             raise

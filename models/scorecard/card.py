@@ -169,8 +169,8 @@ class Several:
                 f"the rows and bad rows of the common bins of the banks' columns, over {who} together.",
             ),
             (
-                f"the rows and bad rows of the common bins of the banks' columns over {who} together, each of at least 50 "
-                "rows, and how many rows the largest cohort has.",
+                f"the rows and bad rows of the common bins of the banks' columns over {who} together, each of about 50 rows "
+                "or more and with noise, noisy correlations of these columns, and how many rows the largest cohort has.",
             ),
             ("of each bank by itself what stands here of one bank, and the masks that its sums were sent under.",),
         )

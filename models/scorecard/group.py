@@ -26,8 +26,8 @@ So a bank that is lost after round 1 is waited for until the deadline, and then 
 
 Leakage. The node learns, over all surviving banks together, noisy bad counts of its bins, the rows and bads of the common
 bins, noisy moments of its columns with the labels and the common columns, and the exact moments of these; of one bank its
-cohort, its number of rows, and whether it took part. A bank learns the rows and bads of the common bins over all banks,
-each of at least 50 rows, and what it learns from a training alone. The office learns what it learns of each bank alone.
+cohort, its number of rows, and whether it took part. A bank learns noisy rows and bads of the common bins over all banks,
+each of about 50 rows or more, and what it learns from a training alone. The office learns what it learns of each bank alone.
 With c banks that conspire with the node (`collusion_bound`), a sum is one over the others, at least two.
 """
 

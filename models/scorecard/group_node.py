@@ -7,8 +7,11 @@ columns of just their cohorts; what was learned goes back into each member, whic
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,7 @@ from .group import GroupPlan, pooled_name
 from .group_inputs import check_all_classes
 from .learner import FieldFigure, Figures, Learner
 from .limits import InputRefused, Limits
+from .moments import CLIP
 from .node import NodeSecrets, NodeTraining, Step
 from .noise import NodeNoise
 from .rounds import COUNTS, MOMENTS, Digests
@@ -31,7 +35,25 @@ from .snapshot import LearnedState, OtherVersion, array
 
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _ORDER = b"xinqiao/scorecard/group-order/"
+
+
+class _PooledLearner(Learner):
+    """Learns over the rows of several banks: what one of them is shown of the common columns is about the others' rows too."""
+
+    def learn_weights(self, decoded: Floats, macs: Sequence[bytes], own: Integers) -> None:
+        super().learn_weights(decoded, macs, own)
+        assert self._shown is not None
+        first, columns = self._shown.node_fields, len(macs) - 1
+        shown = self._shown.covariance.copy()
+        # As with node columns: the common columns may be near copies of each other, and so may all of their pairs.
+        bound = CLIP * math.sqrt(max(1, columns * (columns - 1) // 2))
+        for v, w in combinations(range(columns), 2):
+            drawn = self._noise.draw(b"own" + macs[v + 1], macs[w + 1], bound)
+            shown[first + v, first + w] += drawn / self._shown.rows
+            shown[first + w, first + v] = shown[first + v, first + w]
+        self._shown = replace(self._shown, covariance=shown)
 
 
 class _Shown(Message):
@@ -142,13 +164,18 @@ class MemberTraining(NodeTraining):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Counted:
-    """What round 1 gave: what the node learned, and the counts int64[2, bins] of the common columns over all survivors."""
+    """What round 1 gave: what the node learned, and the counts int64[2, bins] of the common columns over all survivors.
+
+    The counts carry the node's noise, since banks are told them: each could take its own off an exact count.
+    """
 
     learned: LearnedState
     counts: Integers
 
 
-def learn_counts(members: Mapping[str, MemberTraining], total: Words, noise_key: bytes, limits: Limits) -> Counted:
+def learn_counts(
+    members: Mapping[str, MemberTraining], total: Words, noise_key: bytes, limits: Limits, definitions: Sequence[bytes]
+) -> Counted:
     """Round 1 over the surviving banks.
 
     Args:
@@ -156,6 +183,7 @@ def learn_counts(members: Mapping[str, MemberTraining], total: Words, noise_key:
         total: uint64[words], the sum of their masked words without the aggregation's masks.
         noise_key: the node's.
         limits: of the project.
+        definitions: of the common columns.
 
     Raises:
         LimitRefused: too few banks.
@@ -163,9 +191,15 @@ def learn_counts(members: Mapping[str, MemberTraining], total: Words, noise_key:
     plan, banks = _agreed(members)
     w, counts = plan.part(banks[0]).split(COUNTS, total)
     decoded = recover_sum([members[bank].product for bank in banks], w)
-    learner = _learner(members, banks, noise_key, limits)
-    learner.learn_woe(decoded[:, 0], _mac(members, banks, 0))
-    return Counted(learner.snapshot(), counts)
+    noise, label_mac = _noise(members, banks, noise_key, limits), _mac(members, banks, 0)
+    learner = _learner(members, banks, noise, limits)
+    learner.learn_woe(decoded[:, 0], label_mac)
+    ends = np.cumsum(plan.columns)[:-1]
+    shown = [
+        _noisy_counts(noise, definition, label_mac, exact)
+        for definition, exact in zip(definitions, np.split(counts, ends, axis=1), strict=True)
+    ]
+    return Counted(learner.snapshot(), np.concatenate([np.zeros((2, 0), np.int64), *shown], axis=1))
 
 
 def learn_moments(
@@ -187,7 +221,7 @@ def learn_moments(
     w, moments = plan.part(banks[0]).split(MOMENTS, total)
     check_all_classes(int(moments[-1, -1]), plan.rows(banks), plan, limits)
     decoded = recover_sum([members[bank].product for bank in banks], w)
-    learner = _learner(members, banks, noise_key, limits)
+    learner = _learner(members, banks, _noise(members, banks, noise_key, limits), limits)
     learner.restore(learned)
     macs = [_mac(members, banks, v) for v in range(len(plan.columns) + 1)]
     learner.learn_weights(decoded, macs, moments)
@@ -218,10 +252,26 @@ def _agreed(members: Mapping[str, MemberTraining]) -> tuple[GroupPlan, tuple[str
     return plan, banks
 
 
-def _learner(members: Mapping[str, MemberTraining], banks: Sequence[str], noise_key: bytes, limits: Limits) -> Learner:
+def _noise(members: Mapping[str, MemberTraining], banks: Sequence[str], key: bytes, limits: Limits) -> NodeNoise:
     plan = members[banks[0]].group
-    root = pooled_name(b"cohort", [(bank, plan.member(bank).subjects) for bank in banks])
-    return Learner(pooled_columns([members[bank].columns for bank in banks]), NodeNoise(noise_key, root, limits), limits)
+    return NodeNoise(key, pooled_name(b"cohort", [(bank, plan.member(bank).subjects) for bank in banks]), limits)
+
+
+def _learner(members: Mapping[str, MemberTraining], banks: Sequence[str], noise: NodeNoise, limits: Limits) -> Learner:
+    return _PooledLearner(pooled_columns([members[bank].columns for bank in banks]), noise, limits)
+
+
+def _noisy_counts(noise: NodeNoise, definition: bytes, label_mac: bytes, exact: Integers) -> Integers:
+    """Rows and bad rows int64[2, B] of one common column with the node's noise, whole and possible.
+
+    Noise is bound to the counts, for the node has no other name for a column whose rows it does not know: equal questions get
+    equal noise, and where anything changed all of it is new.
+    """
+    name = hashlib.sha256(definition).digest()
+    rows = [noise.draw(b"common rows" + name + exact[0].tobytes() + bytes([b])) for b in range(exact.shape[1])]
+    bads = [noise.draw(b"common bads" + name + exact.tobytes() + bytes([b]), label_mac) for b in range(exact.shape[1])]
+    shown = np.maximum(np.rint(exact[0] + rows), 0)
+    return np.stack([shown, np.clip(np.rint(exact[1] + bads), 0, shown)]).astype(np.int64)
 
 
 def _mac(members: Mapping[str, MemberTraining], banks: Sequence[str], v: int) -> bytes:

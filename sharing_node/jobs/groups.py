@@ -220,7 +220,7 @@ class Groups:
     def _counts(self, found: StoredGroup, parts: dict[str, Running], total: Sum) -> dict[str, object]:
         """Round 1: the node's WOE levels, and the signed counts of the common columns."""
         members, limits = _members(parts), next(iter(parts.values())).opened.limits
-        made = learn_counts(members, total.words, self._node.keys.secret("noise"), limits)
+        made = learn_counts(members, total.words, self._node.keys.secret("noise"), limits, found.terms.columns)
         definitions = [bins_from_definition(each) for each in found.terms.columns]
         columns = common_columns(definitions, made.counts, limits)
         for member in members.values():

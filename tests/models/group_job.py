@@ -97,7 +97,8 @@ class GroupJob:
     def counts(self) -> tuple[tuple[str, ...], Counted]:
         """Round 1: the banks of the sum, and what it gave; levels go to them."""
         banks, total = self.summed(COUNTS, self.plan.banks)
-        counted = learn_counts({b: self.node[b] for b in banks}, total, self.noise_key, self.limits)
+        parts, named = {b: self.node[b] for b in banks}, [bins.definition() for bins in self.definitions]
+        counted = learn_counts(parts, total, self.noise_key, self.limits, named)
         self.columns = common_columns(self.definitions, counted.counts, self.limits)
         for bank in banks:
             self.node[bank].settle(counted.learned, len(banks))
