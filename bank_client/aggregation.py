@@ -79,7 +79,7 @@ class Aggregation:
         terms: what the bank has agreed to; a plan that says anything else is refused.
         vector: uint64[length], this bank's summand.
         question: a digest of what is asked and of this bank's own labels: a sum of the same question over a set of banks that
-            differs by one or two from an earlier one is refused.
+            differs by c + 1 at most from an earlier one is refused, as is one that with several earlier ones leaves a bank.
         prove: where inputs are proven, how to show them; by default to the office's endpoint of sums.
         input_commitment: 32 bytes that the round is bound to, or none.
     """
@@ -111,7 +111,7 @@ class Aggregation:
 
         Raises:
             TooFewBanks: the session has failed, or was not over within `patience` seconds.
-            Unusable: the set of banks differs by one or two from that of an earlier sum of the same question.
+            Unusable: the set of banks differs by too few from that of an earlier sum of the same question.
             Damaged: the node has shown what cannot be true.
         """
         end, pause = time.monotonic() + patience, _FIRST_POLL
@@ -224,17 +224,19 @@ class Aggregation:
         history = steps.history()
         if phase is Phase.LIST:
             listed = wire.decode(asked, SurvivorCall).survivors
-            self._check_banks(survivors_of(terms, listed), history)
+            self._check_banks(survivors_of(terms, listed), history, terms.colluding)
             return me.check_consistency(listed, question=self._question, history=history)
+        if "unmask" not in me.done and steps.banks_of(self._session) is not None:
+            raise AggregationRefused("another round of this session was unmasked before; at most one ever is")
         banks = me.survivors
-        self._check_banks(banks, history)
+        self._check_banks(banks, history, terms.colluding)
         body = me.unmask(asked, question=self._question, history=history)
         steps.remember(self._session, Unmasked(self._question, banks))
         return body
 
-    def _check_banks(self, banks: tuple[str, ...], history: list[Unmasked]) -> None:
+    def _check_banks(self, banks: tuple[str, ...], history: list[Unmasked], colluding: int) -> None:
         try:
-            check_history(self._question, banks, history)
+            check_history(self._question, banks, history, colluding)
         except AggregationRefused as error:
             raise Unusable(str(error), advice="Wait until the same banks are there as before; nothing was unmasked.") from None
 

@@ -323,8 +323,8 @@ class _RoundSum(Aggregation):
 
     expected: tuple[str, ...] = ()
 
-    def _check_banks(self, banks: tuple[str, ...], history: list[Unmasked]) -> None:
-        super()._check_banks(banks, history)
+    def _check_banks(self, banks: tuple[str, ...], history: list[Unmasked], colluding: int) -> None:
+        super()._check_banks(banks, history, colluding)
         if self.expected and banks != self.expected:
             raise Unusable(
                 "banks of the first round are missing in the second: the difference of both would show what those have",

@@ -20,8 +20,8 @@ registered Ed25519 key over the digest of the round (session, number, members, l
 
 A bank refuses a substituted or repeated key, another session or round, two lists, a bank named alive and dead, a list that
 leaves out one that has shared keys or that not all survivors have signed, its own death or another input of its own, a late
-input, a second unmasking, fewer than max(t, c + 2) survivors, and, given its history, a set of banks that differs by one or two
-from an earlier one on unchanged labels.
+input, a second unmasking, fewer than max(t, c + 2) survivors, and, given its history, a set of banks that on unchanged labels
+differs from an earlier one by c + 1 at most, or with several earlier ones leaves one bank.
 
 c ≤ min(t − 1, 2t − K − 1, survivors − 2) banks may conspire with the node, which may deviate in any way: K = 3, 4: 1; 5, 7: 2;
 6, 8, 10: 3; 9: 4.

@@ -206,7 +206,7 @@ class Participant:
                 raise AggregationRefused("the survivor list leaves out a bank that has shared keys, or brings another in")
             if listed.inputs[listed.survivors.index(state.name)] != given.words_digest():
                 raise AggregationRefused("the survivor list names another input than this bank has sent")
-            check_history(question, listed.survivors, history)
+            check_history(question, listed.survivors, history, self.round.colluding)
             state.survivors = listed.survivors
             message = Consistency(round=self.round.digest, sender=state.name, list_digest=digest(survivor_list))
             return sign(message, self._key)
@@ -225,7 +225,7 @@ class Participant:
             listed, agreed = open_unmask_request(self.round, request)
             if agreed != decode(state.answers[LIST].answer, Consistency, self.round).list_digest:
                 raise AggregationRefused("another survivor list than the one that this bank has signed: nothing is unmasked")
-            check_history(question, listed.survivors, history)
+            check_history(question, listed.survivors, history, self.round.colluding)
             shares = {**state.received, state.name: state.own_shares}
             message = Unmasking(
                 round=self.round.digest,

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Final
 
 import msgspec
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from crypto.errors import AggregationRefused, ParameterError
@@ -120,16 +122,34 @@ class Unmasked:
     banks: tuple[str, ...]
 
 
-def check_history(question: bytes, survivors: Iterable[str], history: Sequence[Unmasked]) -> None:
-    """Raise ``AggregationRefused`` where an earlier sum of the same question was over one or two banks more, less or other.
+def check_history(question: bytes, survivors: Iterable[str], history: Sequence[Unmasked], colluding: int = 1) -> None:
+    """Raise ``AggregationRefused`` where earlier sums of the same question, with this one, would give a bank away.
 
-    The difference of the two sums would be what those one or two have. The very same banks are no difference, and get the same
-    sum. Only unmasked rounds belong into ``history``: of the others nobody has learnt anything.
+    So it is where the sets of banks differ by one or two, since the difference of two sums is what those have. With c
+    conspiring banks, whose parts are known, it is also where they differ by up to c + 1, or where several sums together leave
+    one bank.
+    The very same banks are no difference, and get the same sum. Only unmasked rounds belong into ``history``: of the others
+    nobody has learnt anything.
     """
-    now = set(survivors)
-    for earlier in history:
-        if earlier.question == question and 1 <= len(now.symmetric_difference(earlier.banks)) <= 2:
-            raise AggregationRefused(
-                "the same labels were summed before over a set of banks that differs by one or two: the difference of "
-                "both sums would show what those have. Go on with the same banks, or with changed labels"
-            )
+    sums = {frozenset(earlier.banks) for earlier in history if earlier.question == question}
+    now = frozenset(survivors)
+    # In a sum over few, of a smaller project, fewer may conspire.
+    known = max(1, min(colluding, *(len(banks) - 2 for banks in (now, *sums))))
+    if now not in sums and _leaves_one({*sums, now}, known):
+        raise AggregationRefused(
+            "the same labels were summed before over a set of banks that differs by too few: the difference of the sums would "
+            "show what one of them has. Go on with the same banks, or with changed labels"
+        )
+
+
+def _leaves_one(sums: set[frozenset[str]], known: int) -> bool:
+    """Whether a combination of sums over these sets is one bank's part alone, given the parts of any ``known`` others."""
+    banks = sorted(frozenset.union(*sums))
+    matrix = np.array([[bank in each for bank in banks] for each in sums], dtype=np.float64)
+    for conspirators in combinations(range(len(banks)), known):
+        others = np.delete(matrix, conspirators, axis=1)
+        # A unit vector lies in the space of the rows exactly if it is its own projection onto it.
+        projection = np.linalg.pinv(others) @ others
+        if np.isclose(np.diag(projection), 1.0, atol=1e-6).any():
+            return True
+    return False

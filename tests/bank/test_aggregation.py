@@ -252,8 +252,20 @@ def test_one_bank_fewer_on_the_same_figures_is_refused(pair: Services, four: dic
             part._question = question
     first.expect()
     second.until(Phase.LIST, absent=("bank-d",))
-    with pytest.raises(Unusable, match="differs by one or two"):
+    with pytest.raises(Unusable, match="differs by too few"):
         second.parts["bank-a"].step()
+
+
+def test_a_second_round_of_a_session_is_not_unmasked(pair: Services, three: dict[str, Bank]) -> None:
+    """The node goes back to a new round, with other keys and perhaps other banks, after one share of the first was given."""
+    sum_ = Running(pair, three, "2026-16")
+    sum_.until(Phase.UNMASK)
+    sum_.parts["bank-a"].step()
+    with pair.engine.begin() as connection:
+        repository.move(connection, sum_.opened.session, round=2, phase=Phase.KEYS, survivors=b"")
+    sum_.until(Phase.UNMASK)
+    with pytest.raises(Damaged, match="another round of this session"):
+        sum_.parts["bank-a"].step()
 
 
 def test_what_the_node_shows_and_cannot_be_true_is_evidence(

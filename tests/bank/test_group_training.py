@@ -219,10 +219,10 @@ def test_a_bank_joins_with_the_same_terms_or_not_at_all(pair: Services, banks: B
 def test_a_bank_gives_no_share_for_a_second_round_over_fewer_banks() -> None:
     part = _RoundSum.__new__(_RoundSum)
     part._question, part.expected = b"labels", SEVEN
-    part._check_banks(SEVEN, [Unmasked(b"labels", SEVEN)])
+    part._check_banks(SEVEN, [Unmasked(b"labels", SEVEN)], 2)
     for left in (SEVEN[1:], SEVEN[3:]):
-        with pytest.raises(Unusable, match=r"first round are missing|differs by one or two"):
-            part._check_banks(left, [Unmasked(b"labels", SEVEN)])
+        with pytest.raises(Unusable, match=r"first round are missing|differs by too few"):
+            part._check_banks(left, [Unmasked(b"labels", SEVEN)], 2)
 
 
 def _group(pair: Services, project_id: str) -> str:

@@ -336,18 +336,34 @@ def test_sets_of_banks_on_unchanged_labels(before: str, now: str, passes: bool) 
     if passes:
         protocol.check_history(b"q", now, history)
     else:
-        with refused("differs by one or two"):
+        with refused("differs by too few"):
             protocol.check_history(b"q", now, history)
+
+
+def test_banks_that_conspire_do_not_turn_a_difference_of_three_into_one() -> None:
+    """Ten banks, c = 3: the second sum leaves out one bank and two that tell the node what they have."""
+    everybody = "abcdefghij"
+    with refused("differs by too few"):
+        protocol.check_history(b"q", everybody[3:], [Unmasked(b"q", tuple(everybody))], protocol.collusion_bound(10))
+
+
+def test_several_sums_together_do_not_leave_one_bank() -> None:
+    """No two of these sets differ by fewer than six, but one less two others is bank j's, where a, b and c conspire."""
+    sums = [tuple(sorted(set("abcdefghij") - set(left))) for left in ("abc", "def", "ghi")]
+    history = [Unmasked(b"q", banks) for banks in sums[:2]]
+    protocol.check_history(b"q", sums[1], history[:1], 3)
+    with refused("differs by too few"):
+        protocol.check_history(b"q", sums[2], history, 3)
 
 
 def test_the_history_is_looked_at_before_signing_and_again_before_unmasking() -> None:
     banks = Banks(4)
     _, _, survivors = banks.up_to_list()
     earlier = [Unmasked(b"q", tuple(banks.names[:3]))]
-    with refused("differs by one or two"):
+    with refused("differs by too few"):
         banks.parties["bank-0"].check_consistency(survivors, question=b"q", history=earlier)
     request = banks.request(survivors, banks.names)
-    with refused("differs by one or two"):
+    with refused("differs by too few"):
         banks.parties["bank-0"].unmask(request, question=b"q", history=earlier)
     banks.parties["bank-0"].unmask(request, question=b"changed labels", history=earlier)
 
