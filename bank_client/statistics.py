@@ -104,8 +104,10 @@ def cells_of(table: StatisticsTable, borrowers: pd.DataFrame) -> BankTable:
 def aggregation(bank: Bank, opened: Opened, cells: BankTable) -> Aggregation:
     """This bank's part in the sum of a table."""
     vector = cells.vector(opened.table)
-    # A changed summand is another question: the rule on sets of banks is about the same figures.
-    question = hashlib.sha256(b"xinqiao/statistics/question" + opened.terms.form + vector.tobytes()).digest()
+    # A project shows the people of a period once. Title, measures and order do not make another question, or the node could ask
+    # the same of other banks under another title.
+    named = f"{opened.table.project}\0{opened.table.period}"
+    question = hashlib.sha256(b"xinqiao/statistics/question/" + named.encode()).digest()
     return Aggregation(bank, opened.session, opened.terms, vector, question=question)
 
 

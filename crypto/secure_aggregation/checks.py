@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crypto.errors import AggregationRefused
-from crypto.secure_aggregation.masks import KEY_BYTES
+from crypto.secure_aggregation.masks import KEY_BYTES, check_key
 from crypto.secure_aggregation.messages import (
     Consistency,
     KeyAdvertisement,
@@ -23,6 +23,8 @@ def open_advertisement(round_: Round, data: bytes) -> KeyAdvertisement:
     sizes = {len(message.cipher_key), len(message.mask_key), len(message.seed_commitment)}
     if sizes != {KEY_BYTES} or len(message.input_commitment) not in {0, KEY_BYTES}:
         raise AggregationRefused("keys and commitments have 32 bytes")
+    for key in (message.cipher_key, message.mask_key):
+        check_key(key)
     return message
 
 

@@ -28,6 +28,11 @@ def public_of(private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
+def check_key(peer: bytes) -> None:
+    """Raise ``AggregationRefused`` for a point of small order, which no secret can be agreed on with, whoever tries."""
+    _agree(b"\1" * KEY_BYTES, peer)
+
+
 def commit_seed(round_: Round, name: str, seed: bytes) -> bytes:
     """SHA-256 over round, bank and seed: binding, and hiding since the seed is 32 random bytes."""
     return digest(_SEED + round_.digest + name.encode() + b"\0" + seed)

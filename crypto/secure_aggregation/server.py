@@ -47,10 +47,18 @@ def key_list(round_: Round, advertisements: Messages) -> bytes:
     return data
 
 
-def check_advertisement(round_: Round, sender: str, data: bytes) -> None:
-    """Raise ``AggregationRefused`` unless this is an advertisement of ``sender`` under its registered key."""
-    if open_advertisement(round_, data).sender != sender:
+def check_advertisement(round_: Round, sender: str, data: bytes, others: Messages | None = None) -> None:
+    """Raise ``AggregationRefused`` unless this is an advertisement of ``sender`` under its registered key, with new keys.
+
+    ``others`` are those that have come before it: with a key twice there would be no key list.
+    """
+    advertised = open_advertisement(round_, data)
+    if advertised.sender != sender:
         raise AggregationRefused("this advertisement is another bank's")
+    earlier = [open_advertisement(round_, each) for each in (others or {}).values()]
+    keys = [key for each in (advertised, *earlier) for key in (each.cipher_key, each.mask_key)]
+    if len(set(keys)) != len(keys):
+        raise AggregationRefused("an advertised key stands twice; each bank draws two new ones")
 
 
 def advertisers(round_: Round, keys: bytes) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class Present:
         phase = self.session.phase
         try:
             if phase is Phase.KEYS:
-                protocol.check_advertisement(self.terms, bank, body)
+                protocol.check_advertisement(self.terms, bank, body, self.sent(Phase.KEYS))
             elif phase is Phase.SHARES:
                 protocol.check_shares(self.terms, self.key_list(), bank, body)
             elif phase is Phase.INPUT:

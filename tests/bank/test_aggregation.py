@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,10 @@ def test_one_bank_fewer_on_the_same_figures_is_refused(pair: Services, four: dic
     """The second sum would show the first one's difference: the fourth bank."""
     question = bytes(32)
     first, second = (Running(pair, four, f"2026-08-{n}") for n in (1, 2))
+    bank, opened = four["bank-a"], first.opened
+    retitled = replace(opened, table=wire.replace(opened.table, title="the same once more"))
+    assert tables.aggregation(bank, retitled, first.cells["bank-a"])._question == first.parts["bank-a"]._question
+    assert first.parts["bank-a"]._question != second.parts["bank-a"]._question
     for sum_ in (first, second):
         for part in sum_.parts.values():
             part._question = question

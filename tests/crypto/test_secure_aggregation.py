@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from crypto import secure_aggregation as protocol
 from crypto.errors import AggregationRefused, InvalidShare, ParameterError, ReuseRefused
 from crypto.secure_aggregation import Member, Participant, Round, Unmasked, collusion_bound, shamir
-from crypto.secure_aggregation.messages import KeyList, SurvivorList, decode, encode
+from crypto.secure_aggregation.messages import KeyAdvertisement, KeyList, SurvivorList, decode, encode, sign
 
 LENGTH = 7
 
@@ -181,6 +181,29 @@ def test_a_substituted_or_repeated_key() -> None:
 
 def _list(banks: Banks, sent: dict[str, bytes]) -> bytes:
     return encode(KeyList(round=banks.terms.digest, advertisements=tuple(sent.values())))
+
+
+@pytest.mark.parametrize("point", [bytes(32), b"\1" + bytes(31)])
+@pytest.mark.parametrize("which", ["cipher_key", "mask_key"])
+def test_a_point_of_small_order_is_refused_by_the_node(which: str, point: bytes) -> None:
+    """Else every other bank would fail on it later, and take it for a lie of the node."""
+    banks = Banks(4)
+    message = msgspec.msgpack.decode(banks.parties["bank-0"].advertise_keys(), type=KeyAdvertisement)
+    bad = sign(msgspec.structs.replace(message, **{which: point}), banks.signing["bank-0"])
+    with refused("no X25519 key"):
+        protocol.check_advertisement(banks.terms, "bank-0", bad)
+
+
+def test_a_key_that_stands_twice_is_refused_by_the_node() -> None:
+    """Else there would be no key list, and one bank could stop every round."""
+    banks = Banks(4)
+    sent = {n: party.advertise_keys() for n, party in banks.parties.items()}
+    other = msgspec.msgpack.decode(sent["bank-1"], type=KeyAdvertisement)
+    own = msgspec.msgpack.decode(sent.pop("bank-0"), type=KeyAdvertisement)
+    for key in (own.mask_key, other.mask_key):
+        bad = sign(msgspec.structs.replace(own, cipher_key=key), banks.signing["bank-0"])
+        with refused("stands twice"):
+            protocol.check_advertisement(banks.terms, "bank-0", bad, sent)
 
 
 def test_two_key_lists() -> None:
