@@ -132,15 +132,22 @@ class Learner:
         for j, name in enumerate(names):
             sums[j] += self._noise.draw(b"sum" + name)
             for k in range(j, len(names)):
-                pair = hashlib.sha256(name).digest() + hashlib.sha256(names[k]).digest()
-                node[j, k] = node[k, j] = node[j, k] + self._noise.draw(pair, bound=CLIP)
+                node[j, k] = node[k, j] = node[j, k] + self._noise.draw(_pair(name, names[k]), bound=CLIP)
         self.moments_ = assemble(rows, node, sums, cross, own)
         self.weights_ = self.moments_.weights()[: len(names)]
         # The bank chose its K columns, and may choose K near copies of one: their mean would have a K-th of the variance.
+        # And it may train again with the same labels and columns: its own noise moves the levels, and it knows that noise,
+        # so what all such trainings have in common must not be all that stands between it and their differences.
         copies = len(macs) - 1
+        exact = [
+            b"levels" + name + hashlib.sha256(column.tobytes()).digest() for name, column in zip(names, columns, strict=True)
+        ]
         for j, name in enumerate(names):
             for v in range(1, len(macs)):
                 cross[j, v] += self._noise.draw(b"shown" + name, macs[v], bounds[v] * math.sqrt(copies - 1))
+                cross[j, v] += self._noise.draw(exact[j], macs[v], bounds[v] * math.sqrt(copies))
+            for k in range(j, len(names)):
+                node[j, k] = node[k, j] = node[j, k] + self._noise.draw(_pair(exact[j], exact[k]), bound=CLIP)
         self._shown = assemble(rows, node, sums, cross, own)
 
     def figures(self) -> Figures:
@@ -157,7 +164,7 @@ class Learner:
 
     def question(self) -> bytes:
         """Names what the tables count, 32 bytes: the same rows in the same bins with the same labels give the same figures."""
-        rows = b"".join(digest for j in range(len(self._columns.fields)) for digest in self._members_of(j))
+        rows = b"".join(digest for j in range(len(self._columns.fields)) for digest in sorted(self._members_of(j)))
         return hashlib.sha256(self._label_mac + rows).digest()
 
     def counted(self) -> CohortCounts:
@@ -187,10 +194,13 @@ class Learner:
         return self._members[j]
 
     def _definition(self, j: int) -> bytes:
-        # The levels are left out: they follow from the rows of the bins, the trend and the labels, up to the bank's own
-        # noise, and the same question must get the same noise.
-        rows = b"".join(self._members_of(j))
-        return b"woe" + self._label_mac + self._columns.fields[j].trend.encode() + rows
+        # Bins, trend and levels are left out: a bank may choose among many that ask nearly the same, and their mean must not
+        # have less noise than one of them.
+        return b"woe" + self._label_mac + self._columns.fields[j].name.encode()
+
+
+def _pair(one: bytes, other: bytes) -> bytes:
+    return hashlib.sha256(one).digest() + hashlib.sha256(other).digest()
 
 
 def _three(value: float) -> float:

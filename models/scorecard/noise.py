@@ -3,8 +3,10 @@
 A value that the node decodes is the sum of some bank vector alpha over the rows that one of its columns selects. Before
 the node uses it for anything, it adds a Gaussian of 4 times the vector's bound (in natural units: one standardised row).
 The noise is a PRF of (the node's key, the cohort, the column's definition, the office's HMAC of the exact alpha): asking
-again averages nothing away, and two questions that differ in one row differ in their whole noise. The HMAC comes with
-the office's verdict, so no value can be used before its inputs were proven.
+again averages nothing away, and two questions that differ in one row differ in their whole noise. What is shown of products
+with a bank's column has as much again that is bound to the exact node column: one part for the field, which no choice of
+bins averages away, one for the column, which does not fall out of the difference of two trainings. The HMAC comes with the
+office's word on the inputs, before which no round begins.
 
 This is no differential privacy: the standard deviation is not calibrated, and equal noise shows that two questions are about
 the same rows. Where a project has a privacy budget, `private_learner` draws other noise.

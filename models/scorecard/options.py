@@ -15,6 +15,8 @@ from .limits import LimitRefused, Limits
 
 Trend = Literal["free", "monotone", "ascending", "descending"]
 MOST_SPECIAL = 8
+# The number of bins in a plan is exact: were every number of rows accepted, it would count any value, without noise.
+MIN_ROWS = (0, *(50 * 2**k for k in range(16)))
 
 
 class FieldBinning(Message):
@@ -22,7 +24,7 @@ class FieldBinning(Message):
 
     Attributes:
         trend: of the bad rate over the values: "free", "ascending", "descending", or "monotone" for whichever fits better.
-        min_rows: of each bin, where more than the node's own limit (50) is wanted.
+        min_rows: of each bin, where more than the node's own limit (50) is wanted: 100, 200, 400 and so on, doubling.
         special: values that say something other than a number of the field (-1 for "no loan"): bins of their own.
         missing: "own" for a bin of missing values, "pooled" to have them in the largest bin.
         categories: False to bin an enumeration by its catalogue's order, as numbers.
@@ -53,7 +55,7 @@ def check_binnings(options: Sequence[FieldBinning], fields: Iterable[str], rows:
     """Refuse options that cannot be meant.
 
     Raises:
-        LimitRefused: two for one field, one for a field that is not in the training, or bins larger than half the cohort.
+        LimitRefused: two for one field, one for a field that is not in the training, or bins of another size than is offered.
     """
     names = [option.field for option in options]
     unknown = sorted(set(names) - {"", *fields})
@@ -61,7 +63,13 @@ def check_binnings(options: Sequence[FieldBinning], fields: Iterable[str], rows:
         about = f"fields that this training does not have: {', '.join(unknown)}" if unknown else "one field twice"
         raise LimitRefused("binning-of-no-field", f"The binning options name {about}", "Name each field of the training once.")
     for option in options:
-        if not 0 <= option.min_rows <= rows // 2 or len(option.special) > MOST_SPECIAL:
+        if option.min_rows not in MIN_ROWS:
+            raise LimitRefused(
+                "binning-out-of-range",
+                f"The binning options of {option.field or 'all fields'} want {option.min_rows} rows a bin, which is no step",
+                "Ask for 50, 100, 200, 400 and so on, doubling.",
+            )
+        if option.min_rows > rows // 2 or len(option.special) > MOST_SPECIAL:
             raise LimitRefused(
                 "binning-out-of-range",
                 f"The binning options of {option.field or 'all fields'} want {option.min_rows} rows a bin and "

@@ -13,6 +13,7 @@ at most 0.10; asking the same in other words (another number of bins, a special 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from models.scorecard.binning import NumericBins, column_bins
 from models.scorecard.columns import NodeColumns, NodeField
 from models.scorecard.counts import members, noisy_rows
 from models.scorecard.learner import Learner
+from models.scorecard.limits import LimitRefused
 from models.scorecard.noise import NodeNoise, alpha_mac
-from models.scorecard.options import FieldBinning
+from models.scorecard.options import FieldBinning, check_binnings
 from models.scorecard.tables import BinFigure
 from tests.attacks.toy import r_squared
 from tests.models.scorecard_job import LIMITS, MAC_KEY
@@ -168,3 +170,19 @@ def test_a_table_is_a_function_of_noisy_counts_alone() -> None:
     moved = dict(zip(members(other, 2), (np.bincount(one) - np.bincount(other)).tolist(), strict=True))
     assert _table(other, labels, _Set(moved)) == _table(one, labels, _Set({}))
     assert _table(other, labels, _Set({})) != _table(one, labels, _Set({}))
+
+
+def test_no_plan_counts_the_rows_of_a_value() -> None:
+    """A plan states the number of bins, and so whether a value has the rows asked for, exactly; and a refusal costs nothing."""
+    values = np.where(np.arange(ROWS) < 237, -1.0, np.arange(ROWS) % 7)
+
+    def has(rows: int) -> bool:
+        return bool(column_bins("flag", values, 20, LIMITS, FieldBinning(special=(-1.0,), min_rows=rows)).special)  # type: ignore[union-attr]
+
+    assert sum(has(rows) for rows in range(50, ROWS)) == 237 - 49, "naive: any number may be asked for, so the rows are counted"
+    offered = []
+    for rows in range(50, ROWS // 2 + 1):
+        with suppress(LimitRefused):
+            check_binnings([FieldBinning(min_rows=rows)], [], ROWS)
+            offered.append(rows)
+    assert offered == [50, 100, 200, 400]
