@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
+from bank_client.files import write_private
 from bank_client.group_cli import group
 from bank_client.jobs_cli import jobs
 from bank_client.models_cli import models
@@ -207,7 +208,7 @@ def score(
             band=[notes.get(band, band) for band in fitted.bands_of(rows.index).tolist()],
             reasons=["; ".join(reason.text for reason in one.reasons) for one in explained],
         )
-        scores.to_csv(out)
+        write_private(out, scores.to_csv().encode())
         scored = int(scores.probability.notna().sum())
         facts = {"rows": len(rows), "scored": scored, "file": str(out)} | _phases(bank)
     show(facts, f"{scored:,} of {len(rows):,} are scored, in {out}", as_json)

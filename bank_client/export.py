@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bank_client.calibrators import Isotonic
+from bank_client.files import write_private
 from bank_client.half_digest import half_digest
 from models.scorecard.binning import ABSENT, CategoryBins, NumericBins
 from models.scorecard.design import BAND
@@ -35,14 +36,13 @@ OPSET, ML_OPSET, IR = 17, 3, 8
 
 
 def export_onnx(model: JointScorecard, path: str | Path) -> Path:
-    """Write the half of a released model; the extra `export` brings what it needs.
+    """Write the half of a released model, mode 0600; the extra `export` brings what it needs.
 
     Raises:
         ValueError: the model is not released, or the extra is not installed.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(onnx_of(model).SerializeToString())
+    write_private(target, onnx_of(model).SerializeToString())
     return target
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bank_client.files import write_private
 from bank_client.report import pictures
 from bank_client.report.content import Content, FieldPage, ModelPage, day, number
 from bank_client.report.svg import with_names_of
@@ -56,10 +56,7 @@ def render(content: Content) -> str:
 def write(content: Content, path: str | Path) -> Path:
     """Write the page, mode 0600: it tells the bank's own bins and rates."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(render(content))
+    write_private(target, render(content).encode())
     return target
 
 
