@@ -190,7 +190,7 @@ def release(
         mask = hidden_counts
         if measure.kind is Kind.COUNT:
             small = hidden_counts | _few(full) | _few(counts - full)
-            mask = hide(Table(full, flags, small), FEWEST_BORROWERS, FEWEST_BANKS)
+            mask = _hide_both(full, counts - full, flags, small)
         values.append(full)
         hidden.append(mask)
     if noise is not None:
@@ -212,6 +212,17 @@ def read(released: StatisticsRelease) -> tuple[Ints, NDArray[np.bool_]]:
     """Values int64[1 + M, R', C'] and which of them are shown; raises `BadMessage`."""
     shape = (1 + len(released.table.measures), *released.table.shape_with_margins)
     return unpack(released.values, "<i8", shape, "the values"), unpack(released.shown, "u1", shape, "shown") == 1
+
+
+def _hide_both(have: Ints, have_not: Ints, flags: Ints, small: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is hidden of a count: with the borrowers known, its cells say as much of those who have the property not."""
+    mask = small
+    while True:
+        before = mask
+        for layer in (have, have_not):
+            mask = hide(Table(layer, flags, small), FEWEST_BORROWERS, FEWEST_BANKS, mask)
+        if np.array_equal(mask, before):
+            return mask
 
 
 def _few(counts: Ints) -> NDArray[np.bool_]:

@@ -41,10 +41,10 @@ def with_margins(cells: Ints) -> Ints:
     return cells
 
 
-def hide(table: Table, fewest: int, banks: int) -> Mask:
-    """Which cells and margins are hidden, bool[R', C']: the small ones, and what protects them."""
+def hide(table: Table, fewest: int, banks: int, also: Mask | None = None) -> Mask:
+    """Which cells and margins are hidden, bool[R', C']: the small ones, those of `also`, and what protects the small ones."""
     lines = _lines(table.counts.shape)
-    hidden, alone = table.small.copy(), table.banks < 2
+    hidden, alone = table.small.copy() if also is None else table.small | also, table.banks < 2
     while True:
         more: list[int] = []
         for known in (np.zeros_like(alone), alone):

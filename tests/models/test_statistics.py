@@ -92,6 +92,28 @@ def test_a_rate_that_names_few_is_hidden_and_the_cell_is_not() -> None:
     assert shown[2].all()
 
 
+def test_hidden_counts_together_do_not_name_the_few_who_have_it_not() -> None:
+    """One of 72 borrowers of the first two cells has it not: margin and rest would say so, were only these two hidden."""
+    borrowers, bad = np.array([[51], [21], [120], [90]]), np.array([[50], [21], [60], [45]])
+    given = StatisticsTable(
+        project="p",
+        title="t",
+        period="2026",
+        row_key="town",
+        rows=("a", "b", "c", "d"),
+        measures=(Measure(name="bad", kind=Kind.COUNT),),
+    )
+    third = bad // 3 + np.array([[1], [0], [0], [0]])
+    parts = [BankTable(borrowers // 3, each[None]).vector(given) for each in (third, third, bad - 2 * third)]
+    values, shown = read(release("s", given, ("x", "y", "z"), parts[0] + parts[1] + parts[2]))
+    assert shown[0].all()
+    hidden = ~shown[1, :-1]
+    assert hidden[0]
+    assert shown[1, -1]
+    without = borrowers[hidden].sum() - (values[1, -1, 0] - values[1, :-1][~hidden].sum())
+    assert without >= FEWEST_BORROWERS
+
+
 def test_noise_is_added_to_what_is_shown_and_named() -> None:
     asked, seen = table(2), []
 
