@@ -27,7 +27,7 @@ from pathlib import Path
 import msgspec
 
 from bank_client.batch_journal import FINAL, REFUSED, Journal
-from bank_client.files import draft_of
+from models.durable import draft_of
 from models.problems import BadMessage
 from models.records import CheckRecord, RecordForm
 from models.tables import Manifest, ScoreRecord

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
-from bank_client.files import write_private
 from bank_client.group_cli import group
 from bank_client.jobs_cli import jobs
 from bank_client.models_cli import models
@@ -24,6 +23,7 @@ from bank_client.project_cli import ProjectId, project
 from bank_client.report_cli import export, report
 from bank_client.statistics_cli import statistics
 from bank_client.village_cli import village
+from models.durable import write_private
 
 if TYPE_CHECKING:
     from bank_client.joint_scorecard import JointScorecard

@@ -33,12 +33,12 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bank_client.files import append_private, draft_of, write_private
 from bank_client.sealed_table import SealedTable
 from bank_client.session import Bank
 from crypto.lwe_params import PIR
 from crypto.pir import PirClient
 from models import wire
+from models.durable import append_private, draft_of, write_private
 from models.problems import BadMessage, BadSignature, Damaged, TooLarge
 from models.tables import Manifest, Seal, SealedManifest
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bank_client.calibrators import Isotonic
-from bank_client.files import write_private
 from bank_client.half_digest import half_digest
+from models.durable import write_private
 from models.scorecard.binning import ABSENT, CategoryBins, NumericBins
 from models.scorecard.design import BAND
 from models.scorecard.points import contributions

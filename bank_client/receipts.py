@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bank_client.files import write_private
 from models import wire
+from models.durable import write_private
 from models.logged import LeafRef
 from models.problems import BadMessage, BadSignature, Damaged, Problem
 from models.training import Receipt

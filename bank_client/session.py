@@ -25,7 +25,7 @@ from audit.verifier.note import VerifierKey
 from audit.verifier.promise import open_promise
 from audit.verifier.proof import Receipt as LogReceipt
 from bank_client.config import BankConfig
-from bank_client.files import keep_evidence
+from bank_client.evidence import keep_evidence
 from bank_client.receipts import RECEIPT_SECONDS, OwedReceipts
 from models import wire
 from models.http_client import Reply, SignedClient

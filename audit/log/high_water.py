@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from audit.verifier.errors import LogRefusal
+from models.durable import sync_folder
 
 SLOT_BYTES = 4096
 DIGEST_HEX = 64
@@ -68,11 +69,7 @@ class HighWaterFile:
             file.write(_encode(0, "").ljust(2 * SLOT_BYTES, b"\0"))
             os.fsync(file.fileno())
         new.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_folder(self._path.parent)
         self._counter = 0
 
 

@@ -15,8 +15,8 @@ import httpx2
 from bank_client.config import load_key
 from bank_client.demo.county_job import BANK, OFFICER, OTHER_OFFICER, CountyJob
 from bank_client.demo.town import HOST, START_SECONDS, ServiceDied, free_port
-from bank_client.files import write_private
 from bank_client.protected_keys import protect
+from models.durable import write_private
 
 SETTINGS = """\
 institution = {bank}

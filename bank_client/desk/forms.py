@@ -9,8 +9,8 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from bank_client.desk.notices import Notice
-from bank_client.files import write_private
 from models.consents import Consent, ConsentKind
+from models.durable import write_private
 
 LARGEST_FORM = 10 << 20
 LONGEST_YEARS = 5

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bank_client.files import write_private
 from bank_client.report import pictures
 from bank_client.report.content import Content, FieldPage, ModelPage, day, number
 from bank_client.report.svg import with_names_of
+from models.durable import write_private
 
 MOST_FIELD_CHARTS = 24
 SECTIONS = (

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.durable import sync_folder
 from models.problems import NotFound
 from sharing_node.epochs.columns import HINT, MATRIX, data_offset
-from sharing_node.epochs.work import Work, sync_folder
+from sharing_node.epochs.work import Work
 
 
 def epoch_key(table: str, epoch: int) -> str:

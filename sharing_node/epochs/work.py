@@ -27,6 +27,8 @@ from typing import TypeVar
 
 import msgspec
 
+from models.durable import sync_folder
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -148,12 +150,3 @@ def run(index: int) -> str:
 def hint_part(index: int) -> str:
     """The name of some rows of the hint."""
     return f"hint-{index:05}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed or removed in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

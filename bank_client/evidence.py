@@ -1,4 +1,4 @@
-"""What a bank keeps on disk: private to its owner, whole or not there, and on the disk before anyone relies on it."""
+"""What a bank keeps of a service that deviated."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import time
 from pathlib import Path
 
 from models import wire
-from models.durable import append_private, draft_of, write_private
+from models.durable import write_private
 from models.tables import Evidence
-
-__all__ = ["append_private", "draft_of", "keep_evidence", "write_private"]
 
 
 def keep_evidence(data_dir: Path, evidence: Evidence) -> Path:
