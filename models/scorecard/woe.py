@@ -8,6 +8,7 @@ bins one level; the codes, and with them the shape of every message, stay as the
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,8 @@ def merged_bins(
             groups = _isotonic(groups, bads, rows, noise, trend)
     else:
         named = [i for i in range(rows.size) if i != bins.missing]
-        named.sort(key=lambda i: _smoothed([i], bads, rows))
+        average = _average(bads, rows)
+        named.sort(key=lambda i: _smoothed(float(bads[i]), float(rows[i]), average))
         groups = _pooled([[i] for i in named], bads, rows, noise, z)
     result = np.full(rows.size, -1, dtype=np.intp)
     for number, members in enumerate(groups):
@@ -90,23 +92,29 @@ def merged_bins(
 
 
 def _pooled(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, z: float) -> list[list[int]]:
-    """Pool neighbouring groups until every pair differs by `z` standard errors, which count both sampling and noise."""
-    groups = list(groups)
-    average = min(max(bads.sum() / max(rows.sum(), 1.0), 1e-4), 1 - 1e-4)
+    """Pool neighbouring groups until every pair differs by `z` standard errors, which count both sampling and noise.
 
-    def difference(a: list[int], b: list[int]) -> float:
-        na, nb = rows[a].sum() + 1e-9, rows[b].sum() + 1e-9
-        rate = min(max((bads[a].sum() + bads[b].sum()) / (na + nb), average / 10), 1 - 1e-4)
-        error = rate * (1 - rate) * (1 / na + 1 / nb) + noise**2 * (len(a) / na**2 + len(b) / nb**2)
-        return float(abs(bads[a].sum() / na - bads[b].sum() / nb) / np.sqrt(error))
+    It always goes on to a single group, and gives the groups where it should have stopped: bad counts come here before they
+    are proven, and the time that an answer takes must not tell of them.
+    """
+    average = min(max(float(bads.sum()) / max(float(rows.sum()), 1.0), 1e-4), 1 - 1e-4)
+    made = [(group, float(bads[group].sum()), float(rows[group].sum())) for group in groups]
+    found = None
 
-    while len(groups) > 1:
-        gaps = [difference(a, b) for a, b in itertools.pairwise(groups)]
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] >= z:
-            break
-        groups[nearest : nearest + 2] = [groups[nearest] + groups[nearest + 1]]
-    return groups
+    def difference(a: tuple[list[int], float, float], b: tuple[list[int], float, float]) -> float:
+        na, nb = a[2] + 1e-9, b[2] + 1e-9
+        rate = min(max((a[1] + b[1]) / (na + nb), average / 10), 1 - 1e-4)
+        error = rate * (1 - rate) * (1 / na + 1 / nb) + noise**2 * (len(a[0]) / na**2 + len(b[0]) / nb**2)
+        return abs(a[1] / na - b[1] / nb) / math.sqrt(error)
+
+    while len(made) > 1:
+        gaps = [difference(a, b) for a, b in itertools.pairwise(made)]
+        nearest = gaps.index(min(gaps))
+        if found is None and gaps[nearest] >= z:
+            found = [group for group, _, _ in made]
+        one, other = made[nearest : nearest + 2]
+        made[nearest : nearest + 2] = [(one[0] + other[0], one[1] + other[1], one[2] + other[2])]
+    return [group for group, _, _ in made] if found is None else found
 
 
 def _isotonic(groups: list[list[int]], bads: Floats, rows: Floats, noise: float, trend: Trend) -> list[list[int]]:
@@ -119,12 +127,14 @@ def _isotonic(groups: list[list[int]], bads: Floats, rows: Floats, noise: float,
         found = [_isotonic(groups, bads, rows, noise, direction) for direction in both]
         return min(found, key=lambda made: _misfit(made, bads, rows, noise))
     sign = 1.0 if trend == "ascending" else -1.0
-    made: list[list[int]] = []
+    average = _average(bads, rows)
+    made: list[tuple[list[int], float, float]] = []
     for group in groups:
-        made.append(list(group))
-        while len(made) > 1 and sign * (_smoothed(made[-1], bads, rows) - _smoothed(made[-2], bads, rows)) < 0:
-            made[-2:] = [made[-2] + made[-1]]
-    return made
+        made.append((list(group), float(bads[group].sum()), float(rows[group].sum())))
+        while len(made) > 1 and sign * (_smoothed(*made[-1][1:], average) - _smoothed(*made[-2][1:], average)) < 0:
+            one, other = made[-2:]
+            made[-2:] = [(one[0] + other[0], one[1] + other[1], one[2] + other[2])]
+    return [group for group, _, _ in made]
 
 
 def _misfit(groups: list[list[int]], bads: Floats, rows: Floats, noise: float) -> float:
@@ -137,10 +147,13 @@ def _misfit(groups: list[list[int]], bads: Floats, rows: Floats, noise: float) -
     return total
 
 
-def _smoothed(group: list[int], bads: Floats, rows: Floats) -> float:
+def _smoothed(bads: float, rows: float, average: float) -> float:
     """The bad rate of a group as `woe_table` takes it."""
-    average = (bads.sum() + 1.0) / (rows.sum() + 2.0)
-    return float((bads[group].sum() + SMOOTHING_ROWS * average) / (rows[group].sum() + SMOOTHING_ROWS))
+    return (bads + SMOOTHING_ROWS * average) / (rows + SMOOTHING_ROWS)
+
+
+def _average(bads: Floats, rows: Floats) -> float:
+    return float((bads.sum() + 1.0) / (rows.sum() + 2.0))
 
 
 def pooled_woe(bads: Floats, rows: Floats, groups: NDArray[np.intp], smoothing: float = SMOOTHING_ROWS) -> WoeTable:

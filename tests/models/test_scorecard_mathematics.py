@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from types import FrameType
+
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
@@ -157,3 +161,24 @@ def test_each_limit_refuses_with_what_would_be_accepted() -> None:
     with pytest.raises(ValueError, match="at least 200 rows"):
         limits.check_classes(199, 1_000, 20)
     assert (limits.band_count(7), limits.band_count(8)) == (10, 20)
+
+
+def test_pooling_takes_as_many_steps_whatever_the_bad_counts_are() -> None:
+    """They come to it before the office has proven them, and the bank waits for the answer."""
+    bins, rows = NumericBins("x", tuple(map(float, range(19))), 0), np.full(20, 1_000.0)
+    called: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        called[frame.f_code.co_name] += event == "call"
+
+    groups, steps = [], []
+    for bads in (np.linspace(20, 875, 20), np.full(20, 300.0), np.where(np.arange(20) == 10, 900.0, 300.0)):
+        called.clear()
+        sys.setprofile(count)
+        try:
+            groups.append(int(merged_bins(bads, rows, bins, 4.0).max()) + 1)
+        finally:
+            sys.setprofile(None)
+        steps.append(called["difference"])
+    assert groups == [20, 1, 3]
+    assert len(set(steps)) == 1
