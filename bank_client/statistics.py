@@ -95,10 +95,13 @@ def cells_of(table: StatisticsTable, borrowers: pd.DataFrame) -> BankTable:
     size = int(np.prod(table.shape))
     counts = np.bincount(cells, minlength=size).reshape(table.shape).astype(np.int64)
     measures = np.zeros((len(table.measures), *table.shape), np.int64)
+    holders = []
     for layer, measure in zip(measures, table.measures, strict=True):
         values = _whole(borrowers, measure.name, binary=measure.kind is Kind.COUNT)
         np.add.at(layer.reshape(-1), cells, values)
-    return BankTable(counts, measures)
+        if measure.kind is Kind.AMOUNT:
+            holders.append(np.bincount(cells[values != 0], minlength=size).reshape(table.shape))
+    return BankTable(counts, measures, np.array(holders, dtype=np.int64).reshape(-1, *table.shape))
 
 
 def aggregation(bank: Bank, opened: Opened, cells: BankTable) -> Aggregation:

@@ -3,13 +3,14 @@
 A table has one or two public keys (a township code; a township code and a crop). Each borrower of a bank falls into one cell at
 most. A bank's vector, int64 as two's complement in Z_2^64:
 
-    borrowers [R, C] ‖ each measure [R, C] ‖ "has any borrower here", 0 or 1, of cells and margins [R', C']
+    borrowers [R, C] ‖ each measure [R, C] ‖ of each amount, borrowers who have any [R, C]
+    ‖ "has any borrower here", 0 or 1, of cells and margins [R', C']
 
 R' = R + 1 where there is more than one row, C' likewise. The flags add up to the number of contributing banks.
 
 What is hidden. A cell with 1 to 9 borrowers, or with 1 or 2 contributing banks; of a measure that counts borrowers also where
-1 to 9 of them have the property, or have it not. And as many others as it takes that no hidden cell follows from the margins:
-`models.suppression`.
+1 to 9 of them have the property, or have it not; of an amount also where 1 to 9 have any of it. And as many others as it takes
+that no hidden cell follows from the margins: `models.suppression`.
 
 Leakage statement. Everyone learns the shown cells and margins, which cells are hidden, and which banks took part. The node
 learns the sums of hidden cells as well. Where inputs are proven, the office sees each bank's table while it checks it. Without
@@ -89,7 +90,13 @@ class StatisticsTable(Message):
     @property
     def length(self) -> int:
         """Words of a bank's vector."""
-        return int(np.prod(self.shape)) * (1 + len(self.measures)) + int(np.prod(self.shape_with_margins))
+        layers = 1 + len(self.measures) + self.amounts
+        return int(np.prod(self.shape)) * layers + int(np.prod(self.shape_with_margins))
+
+    @property
+    def amounts(self) -> int:
+        """How many of the measures are amounts."""
+        return sum(measure.kind is Kind.AMOUNT for measure in self.measures)
 
     def check(self) -> None:
         """Raise `BadMessage` for a table that cannot be."""
@@ -122,17 +129,29 @@ class StatisticsRelease(Message):
 
 @dataclass(frozen=True, repr=False)
 class BankTable:
-    """One bank's cells: `borrowers` int64[R, C], `measures` int64[M, R, C]."""
+    """One bank's cells: `borrowers` int64[R, C], `measures` int64[M, R, C].
+
+    `holders` int64[A, R, C] says of each amount how many borrowers have any of it; None says that all of a cell have, where
+    the cell's amount is not zero.
+    """
 
     borrowers: Ints
     measures: Ints
+    holders: Ints | None = None
 
     def vector(self, table: StatisticsTable) -> NDArray[np.uint64]:
         """The bank's summand, uint64[length]; raises `MalformedInput`."""
         if self.borrowers.shape != table.shape or self.measures.shape != (len(table.measures), *table.shape):
             raise MalformedInput("the bank's cells have another shape than the table")
+        holders = self.holders
+        if holders is None:
+            amounts = [measure.kind is Kind.AMOUNT for measure in table.measures]
+            holders = np.where(self.measures[amounts] != 0, self.borrowers, 0)
+        if holders.shape != (table.amounts, *table.shape):
+            raise MalformedInput("the bank's cells have another shape than the table")
         flags = (with_margins(self.borrowers) > 0).astype(np.int64)
-        words = np.concatenate([self.borrowers.ravel(), self.measures.ravel(), flags.ravel()]).astype(np.int64).view(np.uint64)
+        parts = (self.borrowers, self.measures, holders, flags)
+        words = np.concatenate([part.ravel() for part in parts]).astype(np.int64).view(np.uint64)
         check_input(table, words)
         return words
 
@@ -146,27 +165,33 @@ def decode_table(form: bytes) -> StatisticsTable:
 
 def check_input(table: StatisticsTable, vector: NDArray[np.uint64]) -> None:
     """Raise `MalformedInput` unless a vector can be a bank's: whole numbers in their ranges, nothing where nobody is."""
-    borrowers, measures, flags = split(table, vector)
+    borrowers, measures, holders, flags = split(table, vector)
     if borrowers.min() < 0 or borrowers.max() > LARGEST_COUNT:
         raise MalformedInput("a number of borrowers is negative, or larger than any bank has")
     if not np.array_equal(flags, with_margins(borrowers) > 0):
         raise MalformedInput("the flags of contributing do not follow from the numbers of borrowers")
+    if holders.size and (holders.min() < 0 or (holders > borrowers).any()):
+        raise MalformedInput("more borrowers have an amount than there are in a cell, or fewer than none")
+    held = iter(holders)
     # Measures by number: the reason stands in logs, and their names are words that a bank has chosen.
     for number, (measure, values) in enumerate(zip(table.measures, measures, strict=True), start=1):
         if measure.kind is Kind.COUNT and (values.min() < 0 or (values > borrowers).any()):
             raise MalformedInput(f"measure {number} counts more borrowers than there are in a cell, or fewer than none")
         if values.min() < -LARGEST_SUM or values.max() > LARGEST_SUM or values[borrowers == 0].any():
             raise MalformedInput(f"measure {number} is beyond its range, or not zero where nobody is")
+        if measure.kind is Kind.AMOUNT and values[next(held) == 0].any():
+            raise MalformedInput(f"measure {number} is not zero where nobody has any of it")
 
 
-def split(table: StatisticsTable, vector: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints]:
-    """Borrowers int64[R, C], measures int64[M, R, C], flags int64[R', C'] of a vector or of a sum of vectors."""
+def split(table: StatisticsTable, vector: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Of a vector or a sum of vectors: borrowers int64[R, C], measures int64[M, R, C], who has any of each amount
+    int64[A, R, C], and flags int64[R', C']."""
     if vector.shape != (table.length,) or vector.dtype != np.uint64:
         raise MalformedInput(f"a vector of this table has {table.length} words of 64 bits")
-    words, cells = vector.view(np.int64), int(np.prod(table.shape))
-    borrowers = words[:cells].reshape(table.shape)
-    measures = words[cells : cells * (1 + len(table.measures))].reshape(len(table.measures), *table.shape)
-    return borrowers, measures, words[cells * (1 + len(table.measures)) :].reshape(table.shape_with_margins)
+    flags = vector.size - int(np.prod(table.shape_with_margins))
+    layers = vector.view(np.int64)[:flags].reshape(-1, *table.shape)
+    end = 1 + len(table.measures)
+    return layers[0], layers[1:end], layers[end:], vector.view(np.int64)[flags:].reshape(table.shape_with_margins)
 
 
 def release(
@@ -180,15 +205,18 @@ def release(
 
     What is hidden follows from the exact sums, noise or not; with noise margins need not add up.
     """
-    borrowers, measures, flags = split(table, total)
+    borrowers, measures, holders, flags = split(table, total)
+    held = iter(holders)
     counts = with_margins(borrowers)
     few = _few(counts) | ((counts > 0) & (flags < FEWEST_BANKS))
     hidden_counts = hide(Table(counts, flags, few), FEWEST_BORROWERS, FEWEST_BANKS)
     values, hidden = [counts], [hidden_counts]
     for measure, inner in zip(table.measures, measures, strict=True):
         full = with_margins(inner)
-        mask = hidden_counts
-        if measure.kind is Kind.COUNT:
+        if measure.kind is Kind.AMOUNT:
+            having = with_margins(next(held))
+            mask = hide(Table(having, flags, hidden_counts | _few(having)), FEWEST_BORROWERS, FEWEST_BANKS)
+        else:
             small = hidden_counts | _few(full) | _few(counts - full)
             mask = _hide_both(full, counts - full, flags, small)
         values.append(full)

@@ -92,6 +92,18 @@ def test_a_rate_that_names_few_is_hidden_and_the_cell_is_not() -> None:
     assert shown[2].all()
 
 
+def test_an_amount_that_few_have_is_hidden_and_the_cell_is_not() -> None:
+    """Else what one borrower owes is the sum over all who owe anything."""
+    asked = table(3)
+    parts = [bank(np.full((3, 1), 30)) for _ in range(3)]
+    parts[0].measures[1, 0], parts[1].measures[1, 0], parts[2].measures[1, 0] = 0, 0, 7_000
+    parts[2] = BankTable(parts[2].borrowers, parts[2].measures, np.array([[[1], [30], [30]]]))
+    _, shown = read(release("s", asked, ("a", "b", "c"), summed(asked, parts)))
+    assert shown[:2].all()
+    assert not shown[2, 0, 0]
+    assert shown[2].sum() == 2  # one more is hidden, or the margin would tell
+
+
 def test_hidden_counts_together_do_not_name_the_few_who_have_it_not() -> None:
     """One of 72 borrowers of the first two cells has it not: margin and rest would say so, were only these two hidden."""
     borrowers, bad = np.array([[51], [21], [120], [90]]), np.array([[50], [21], [60], [45]])
@@ -149,9 +161,11 @@ def test_a_vector_that_is_none_is_named() -> None:
         (cells, -1, "fewer than none"),
         (2 * cells + 1, 5, "nobody is"),
         (2 * cells, 1 << 60, "beyond its range"),
-        (3 * cells, 0, "flags"),
-        (3 * cells, 3, "flags"),
-        (3 * cells + 1, 1, "flags"),
+        (3 * cells, 21, "more borrowers have an amount"),
+        (3 * cells, 0, "nobody has any"),
+        (4 * cells, 0, "flags"),
+        (4 * cells, 3, "flags"),
+        (4 * cells + 1, 1, "flags"),
     ):
         with pytest.raises(MalformedInput, match=match):
             check_input(asked, changed(place, value))
