@@ -48,7 +48,7 @@ class _SingleQuestionNoise(NodeNoise):
     """Nothing is added for the number of columns that were asked at once."""
 
     def draw(self, definition: bytes, mac: bytes = bytes(32), bound: float = 1.0) -> float:
-        return 0.0 if definition.startswith(b"shown") else super().draw(definition, mac, bound)
+        return 0.0 if definition.startswith((b"shown", b"levels")) else super().draw(definition, mac, bound)
 
 
 def _training(
