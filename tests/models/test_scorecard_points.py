@@ -59,7 +59,7 @@ def test_contributions_add_up_to_the_matrix_times_the_coefficients(encoding: Any
 def test_whole_points_cost_next_to_nothing_on_real_data(name: str, most: float) -> None:
     """Both sides' columns in one place, the second side's through 20 bands; 7,000 rows a part."""
     guest = pd.read_csv(shared_path(f"data/{name}/{name}_hetero_guest.csv"), index_col="id")
-    host = pd.read_csv(shared_path(f"data/{name}/{name}_hetero_host.csv"), index_col="id")
+    host = pd.read_csv(shared_path(f"data/{name}/{name}_hetero_host.csv"), index_col="id").add_prefix("node ")
     both: Any = guest.join(host, how="inner").sample(14_000, random_state=1)
     labels = both.pop("y").to_numpy(np.uint8)
     train, held = slice(0, 7_000), slice(7_000, 14_000)
