@@ -182,7 +182,7 @@ def _open_project(here: Hamlet) -> str:
     now, modeller = int(time.time()), here.town.client(MODELLER, "office")
     project = Project(
         id=PROJECT, bank="bank-a", kind=ProjectKind.CHECK, title="village loans", purpose=Purpose.LOAN_APPROVAL,
-        fields=FIELDS, valid_from=now - 1_000, valid_to=now + 10 * 24 * 3600, requested_by=MODELLER,
+        fields=FIELDS, valid_from=now - 1_000, valid_to=now + 10 * 24 * 3600, requested_by=MODELLER, checks=100_000,
     )  # fmt: skip
     modeller.logged("/projects", project, Empty)
     clerk = here.town.client(FIRST_CLERK, "office")
