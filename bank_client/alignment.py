@@ -16,7 +16,6 @@ See `models.alignment` for the whole diagram and the leakage statement.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections import Counter
@@ -44,6 +43,7 @@ from models.alignment import (
     Published,
     tag_context,
 )
+from models.durable import write_private
 from models.logged import Empty
 from models.problems import BadMessage, CohortRefused, NoConsent, NotApproved, Problem, Unavailable, Unusable
 from models.projects import ProjectOpened, ProjectStatus
@@ -85,9 +85,7 @@ class AlignedCohort:
 
     def save(self, path: str | Path) -> None:
         """Write as JSON, mode 0600: the file holds customers' ids."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(self.to_json())
+        write_private(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> AlignedCohort:

@@ -7,7 +7,6 @@ coefficients and cards. Training rows and labels are in neither.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from bank_client.alignment import AlignedCohort
 from bank_client.calibrators import NONE, load_calibrator
 from bank_client.own_half import OwnHalf
 from bank_client.report.summary import TrainingSummary
+from models.durable import write_private
 from models.scorecard.bank import BankColumn
 from models.scorecard.binning import bins_from_definition
 from models.scorecard.card import ModelCard
@@ -49,9 +49,7 @@ def save_half(model: JointScorecard, path: str | Path) -> None:
         "figures": msgspec.to_builtins(model.figures_) if hasattr(model, "figures_") else None,
         "released": _released(model) if hasattr(model, "card_") else None,
     }
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(body, file, ensure_ascii=False)
+    write_private(Path(path), json.dumps(body, ensure_ascii=False).encode())
 
 
 def load_half(model: JointScorecard, path: str | Path) -> JointScorecard:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, read_rows, session, show
+from models.durable import write_private
 
 if TYPE_CHECKING:
     from bank_client.monitoring import DriftReport
@@ -53,7 +54,7 @@ def monitor(
         )
         review = review_day(fitted)
         if out is not None:
-            report.table.to_csv(out, index=False)
+            write_private(out, report.table.to_csv(index=False).encode())
         if plot is not None:
             report.draw(plot)
     facts: dict[str, Any] = {
