@@ -2,7 +2,7 @@
 
 Each table is a noisy count of the same people, and many of them, over cohorts that differ in people whom a bank knows, add
 up. So a subject is counted in the tables of few different questions a year, all banks together. Asking the same again
-(the same people, bins and labels) gives the same noise and is not counted.
+(the same people, bins and labels, compared with the same earlier training) gives the same noise and is not counted.
 """
 
 from __future__ import annotations
@@ -40,23 +40,30 @@ def show(connection: Connection, opened: Opened, training: NodeTraining, now: in
     found, learned = training.figures(), training.learned()
     subjects = wire.decode(opened.signed_plan.payload, JobPlan).subjects
     subject_ids, since = opened.cohort.subjects, now - YEAR
-    question = hashlib.sha256(subjects + learned.question()).digest()
+    compared, psi = _drift(learned, counts.earlier(connection, opened.project.id, opened.job))
+    question = hashlib.sha256(subjects + learned.question() + compared.encode()).digest()
     # Where rows are protected by differential privacy, the tables were paid for when the training was opened.
     paid = opened.plan.privacy is not None and opened.plan.privacy.rows
     allowed = opened.limits.field_tables
     open_ = paid or counts.most_questions(connection, subject_ids, question, since) < allowed
-    compared, psi = _drift(learned, counts.earlier(connection, opened.project.id, opened.job)) if open_ else ("", {})
     figures = Figures(
         job=opened.job,
         usable=True,
         rows=found.rows,
         fields=tuple(
-            FieldFigure(name=f.name, iv=f.iv, bins=f.bins, vif=f.vif, table=f.table if open_ else (), psi=psi.get(f.name))
+            FieldFigure(
+                name=f.name,
+                iv=f.iv,
+                bins=f.bins,
+                vif=f.vif,
+                table=f.table if open_ else (),
+                psi=psi.get(f.name) if open_ else None,
+            )
             for f in found.fields
         ),
         columns=tuple(entry.name for entry in opened.columns.fields),
         correlation=pack(found.correlation),
-        compared_with=compared,
+        compared_with=compared if open_ else "",
         notes=() if open_ else (tables_left_out(allowed),),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 
 from audit.database import open_engine, writing
 from models import wire
@@ -25,6 +26,7 @@ from sharing_node.records import repository as records
 from sharing_node.state import counts
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort
+from sharing_node.state.tables import JobCountsRow
 from tests.node.trainings import NOW, OFFICE_KEY, Ask, County, Worker, drive, train
 
 CROPS = ("wheat", "rice", "tea", "fig")
@@ -99,7 +101,7 @@ def test_categories_special_and_missing_values_come_through() -> None:
 
 
 def test_the_plan_repeats_what_was_asked_and_figures_bring_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    county = County(tmp_path, f"sqlite:///{tmp_path}/node.db")
+    county = County(tmp_path, f"sqlite:///{tmp_path}/node.db", rows=2_400)
     monkeypatch.setattr(records, "numeric_columns", county.numeric_columns)
     worker = Worker(county)
     options = (FieldBinning(trend="monotone"),)
@@ -122,7 +124,22 @@ def test_the_plan_repeats_what_was_asked_and_figures_bring_tables(tmp_path: Path
         assert sum(e.rows or 0 for e in one.table) == pytest.approx(sum(e.rows or 0 for e in other.table), abs=3)  # rounding
         assert one.iv == pytest.approx(other.iv, abs=0.05)
     assert again.compared_with == ""
+    assert len(_questions(worker)) == 1
+    # With an earlier period to compare with, the same question is another look, and counts.
+    with writing(worker.engine) as connection:
+        kept = select(JobCountsRow.counts).where(JobCountsRow.job == figures.job)
+        moved = [wire.replace(f, rows=f.rows[::-1]) for f in wire.decode(connection.scalar(kept) or b"", CohortCounts).fields]
+        encoded = wire.encode(CohortCounts(fields=tuple(moved)))
+        connection.execute(update(JobCountsRow).where(JobCountsRow.job == figures.job).values(counts=encoded))
+    later: Figures = drive(train(county), lambda ask: worker.ask(ask, key="later" + ask.key))
+    assert later.compared_with == figures.job
+    assert len(_questions(worker)) == 2
     worker.close()
+
+
+def _questions(worker: Worker) -> set[bytes]:
+    with worker.engine.connect() as connection:
+        return set(connection.scalars(select(JobCountsRow.question)))
 
 
 def test_a_subject_is_counted_in_few_tables(tmp_path: Path) -> None:
