@@ -58,9 +58,8 @@ class Queries:
                 raise NotFound("no such table")
             check_served(self._node, connection, table, call.now)
             checked = [self._check(item, table, epoch, answers) for item in opened]
-            # A single ticket's element is looked for once, where it is spent; many are told apart before.
-            elements = [item.element for item in checked if isinstance(item, Ticket)] if len(checked) > 1 else []
-            seen = spending.spent_among(connection, elements)
+            # Looked for here and again where it is spent: the key touches no element twice, even where nothing would be released.
+            seen = spending.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
         verdicts = list(_once_each(checked, seen))
         good = [item.element for item in verdicts if isinstance(item, Ticket)]
         if not good and len(verdicts) == 1 and isinstance(verdicts[0], Problem):
