@@ -58,7 +58,7 @@ class Queries:
                 raise NotFound("no such table")
             check_served(self._node, connection, table, call.now)
             checked = [self._check(item, table, epoch, answers) for item in opened]
-            # Looked for here and again where it is spent: the key touches no element twice, even where nothing would be released.
+            # Looked for here and again where it is spent: the key touches no element twice, even if nothing were released.
             seen = spending.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
         verdicts = list(_once_each(checked, seen))
         good = [item.element for item in verdicts if isinstance(item, Ticket)]
