@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from audit.verifier.merkle import leaf_hash
 from bank_client import JointScorecard, PrivateQuery
 from bank_client.demo.town import Service
+from bank_client.long_jobs import cancel_job, long_jobs
 from bank_client.receipts import RECEIPT_SECONDS
 from models import wire
 from models.http_signatures import Request, sign_request
@@ -130,7 +131,7 @@ def test_the_node_killed_between_the_steps_of_one_training(hardy: Village, hardy
 
 
 def test_the_office_killed_in_the_middle_of_fit(hardy: Village, hardy_run: MainRun) -> None:
-    """The bank may also begin anew: the half-finished training stays without figures."""
+    """The bank may also give it up and begin anew: the half-finished training stays without figures."""
     office, watch = hardy.service("office"), Watch()
     X, y = hardy.rows(hardy.others)
     with hardy.bank("bank-b/modeller", watch) as bank:
@@ -141,6 +142,8 @@ def test_the_office_killed_in_the_middle_of_fit(hardy: Village, hardy_run: MainR
         office.start()
         office.wait_ready()
         assert_whole(hardy, watch)
+        [interrupted] = long_jobs(bank)
+        cancel_job(bank, interrupted.name)
         before = len(watch.calls)
         model.fit(X, y)
         assert not any("/alignment/" in path for _, _, path, *_ in watch.calls[before:]), "the cohort stays good"

@@ -56,6 +56,11 @@ def test_two_signatures_never_share_a_nonce() -> None:
     assert verify_head(signed(), find).nonce != verify_head(signed(), find).nonce
 
 
+def other_bits(stated: str) -> str:
+    place = len("sig1=:") + 20
+    return stated[:place] + ("B" if stated[place] == "A" else "A") + stated[place + 1 :]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -70,7 +75,7 @@ def test_two_signatures_never_share_a_nonce() -> None:
         lambda r: r.headers.pop("Signature-Input"),
         lambda r: r.headers.pop("Content-Digest"),
         lambda r: r.headers.update({"Signature-Input": r.headers["Signature-Input"].replace("bank/li", "bank/xu")}),
-        lambda r: r.headers.update({"Signature": r.headers["Signature"].replace("A", "B", 1).replace("c", "d", 1)}),
+        lambda r: r.headers.update({"Signature": other_bits(r.headers["Signature"])}),
     ],
     ids=["method", "path", "host", "query", "type", "key", "digest", "no-signature", "no-input", "no-digest", "who", "bits"],
 )
