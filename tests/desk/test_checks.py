@@ -229,7 +229,7 @@ def test_no_id_in_addresses_logs_or_files(fumin: Branch, caplog: pytest.LogCaptu
         assert DISPUTED.encode() not in file.read_bytes(), file.name
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
     ledger = (fumin.data_dir / "desk.sqlite").read_bytes()
-    assert b"862" not in ledger
+    assert b"credit_points" not in ledger, "nothing of the record stays"
     assert DISPUTED[-4:].encode() not in ledger, "the mask goes with the decision"
 
 
