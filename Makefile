@@ -48,7 +48,7 @@ prove: setup ## Run attack NAME=… (or all) at its full count, into docs/eviden
 	$(BIN)/python -m tests.attacks.prove $(NAME)
 
 lock: setup ## Write requirements.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
-	$(UV) pip compile pyproject.toml --group dev --extra node --extra office --extra bank --extra desk --extra binning --extra export --extra cluster --extra paillier --python-version 3.11 --universal --generate-hashes --no-emit-index-url -o requirements.lock $(ARGS)
+	$(UV) pip compile pyproject.toml --group dev --extra node --extra office --extra bank --extra desk --extra binning --extra export --extra cluster --extra paillier --extra console --extra private-model --python-version 3.11 --universal --generate-hashes --no-emit-index-url -o requirements.lock $(ARGS)
 
 clean: ## Remove the environment, caches and what the demo wrote
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist var demo-out
