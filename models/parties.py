@@ -10,7 +10,10 @@ from models.wire import Message
 
 
 class Role(StrEnum):
-    """Roles are disjoint: one person, one role. `NODE` and `OFFICE` are the services themselves."""
+    """Roles are disjoint: one person, one role. `NODE` and `OFFICE` are the services themselves.
+
+    `WINDOW` is the office's self-service window: it acts for a subject who has an account and signed in.
+    """
 
     MODELLER = "modeller"
     LOAN_OFFICER = "loan_officer"
@@ -22,6 +25,7 @@ class Role(StrEnum):
     NODE_OPERATOR = "node_operator"
     NODE = "node"
     OFFICE = "office"
+    WINDOW = "window"
 
 
 class InstitutionKind(StrEnum):
@@ -36,7 +40,7 @@ class InstitutionKind(StrEnum):
 ROLES_OF: dict[InstitutionKind, frozenset[Role]] = {
     InstitutionKind.BANK: frozenset({Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER}),
     InstitutionKind.BUREAU: frozenset({Role.STEWARD, Role.NODE_OPERATOR, Role.NODE}),
-    InstitutionKind.OFFICE: frozenset({Role.CLERK, Role.AUDITOR, Role.SUPERVISOR, Role.OFFICE}),
+    InstitutionKind.OFFICE: frozenset({Role.CLERK, Role.AUDITOR, Role.SUPERVISOR, Role.OFFICE, Role.WINDOW}),
 }
 
 

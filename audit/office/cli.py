@@ -108,6 +108,20 @@ def enrol_node(
 
 
 @app.command()
+def enrol_window(
+    key_file: Annotated[Path, typer.Option(help="The window's public key: base64 of 32 bytes.", exists=True)],
+    directory: Directory = None,
+) -> None:
+    """Enrol the self-service window, through which subjects with an account act for themselves."""
+    from audit.office.app import open_office
+    from audit.office.enrolment import enrol_window as enrol
+
+    with _plain_errors():
+        enrol(open_office(_settings(directory)), _public_key(key_file.read_text(encoding="ascii", errors="replace")))
+    typer.echo("the window is enrolled as office/window")
+
+
+@app.command()
 def models(
     text: Annotated[str, typer.Argument(help="Only models with this in an id: the model's, bank's, project's, parent's.")] = "",
     state: Annotated[str, typer.Option(help="filed, approved, refused, suspended, retired or replaced.")] = "",

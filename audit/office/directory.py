@@ -21,7 +21,7 @@ from models.projects import Target
 from models.wire import Signed
 
 RESIGN_SECONDS = 5
-BY_OPERATOR = frozenset({Role.NODE, Role.OFFICE})
+BY_OPERATOR = frozenset({Role.NODE, Role.OFFICE, Role.WINDOW})
 """The services themselves: enrolled with the command line, since a clerk who could enrol a node could be one."""
 
 
@@ -81,7 +81,7 @@ class OfficeDirectory:
         """POST /people: a clerk enrols a named person with one role and one key."""
         new: Person = call.body
         if new.role in BY_OPERATOR:
-            raise Unusable(f"the role {new.role} is a service's; it is enrolled with `xinqiao office enrol-node`")
+            raise Unusable(f"the role {new.role} is a service's; it is enrolled with `xinqiao office enrol-{new.role}`")
         check_person(new)
 
         def record(connection: Connection) -> None:

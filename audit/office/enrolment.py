@@ -1,4 +1,4 @@
-"""What the office's operator does before any clerk can: the office itself, its first clerk, the node.
+"""What the office's operator does before any clerk can: the office itself, its first clerk, the node, the window.
 
 Each act is queued for the log in the transaction that does it; the service gives it its place when it starts.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from audit.database import writing
 from audit.office import directory
-from audit.office.office import NODE, NODE_KEY_ID, OFFICE, OFFICE_KEY_ID, Office
+from audit.office.office import NODE, NODE_KEY_ID, OFFICE, OFFICE_KEY_ID, WINDOW_KEY_ID, Office
 from audit.office.store import parties
 from audit.service.leaves import LeafDraft, finish
 from models.parties import Institution, InstitutionKind, Person, Role
@@ -33,6 +33,11 @@ def enrol_node(office: Office, name: str, licence: str, key: bytes) -> None:
     """The data bureau, and its service, whose key also signs what the node states."""
     home = Institution(id=NODE, name=name, kind=InstitutionKind.BUREAU, licence=licence)
     _enrol(office, home, Person(id=NODE_KEY_ID, institution=NODE, name="node service", role=Role.NODE, key=key))
+
+
+def enrol_window(office: Office, key: bytes) -> None:
+    """The office's self-service window, through which subjects who signed in act."""
+    _enrol(office, None, Person(id=WINDOW_KEY_ID, institution=OFFICE, name="self-service window", role=Role.WINDOW, key=key))
 
 
 def enrol_first_clerk(office: Office, person_id: str, name: str, key: bytes) -> None:

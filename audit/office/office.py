@@ -24,6 +24,7 @@ OFFICE = "office"
 OFFICE_KEY_ID = "office/service"
 NODE = "node"
 NODE_KEY_ID = "node/service"
+WINDOW_KEY_ID = "office/window"
 
 M = TypeVar("M", bound=wire.Message)
 

@@ -16,7 +16,7 @@ from models.problems import URN
 from tests.office.world import PEOPLE
 from tests.services import Services, send, services
 
-SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE}
+SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE, "office/window": Role.WINDOW}
 ONE_OF_EACH = {role: person for person, role in {**PEOPLE, **SERVICES}.items()}
 KINDS = {"logged", "unlogged", "public"}
 # Files of the log, and the witness's addresses: tlog-tiles and tlog-witness, unauthenticated by design.

@@ -13,7 +13,7 @@ from models.parties import Role
 from models.problems import URN
 from tests.office.world import PEOPLE, World
 
-SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE}
+SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE, "office/window": Role.WINDOW}
 ONE_OF_EACH = {role: person for person, role in {**PEOPLE, **SERVICES}.items()}
 
 

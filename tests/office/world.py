@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request, Response
 
 from audit.database import open_engine
 from audit.office.app import create_app, open_office
-from audit.office.enrolment import enrol_first_clerk, enrol_node, enrol_office
+from audit.office.enrolment import enrol_first_clerk, enrol_node, enrol_office, enrol_window
 from audit.office.keys import OfficeKeys
 from audit.office.migrate import upgrade
 from audit.office.office import Office
@@ -308,11 +308,13 @@ def running(folder: Path, database_url: str = "", **settings: Any) -> Iterator[W
     office = open_office(configured, clock)
     enrol_office(office, "credit office", "1")
     enrol_node(office, "data bureau", "2", node_key.public_key().public_bytes_raw())
+    window = Ed25519PrivateKey.generate()
+    enrol_window(office, window.public_key().public_bytes_raw())
     first = Ed25519PrivateKey.generate()
     enrol_first_clerk(office, "office/wang", "Wang", first.public_key().public_bytes_raw())
     app = create_app(office)
     with serving(app, port), serving(tables.app(), tables.port):
-        keys = {"office/wang": first, "node/service": node_key, "office/service": office.keys.service}
+        keys = {"office/wang": first, "node/service": node_key, "office/service": office.keys.service, "office/window": window}
         world = World(office, configured.public_url, clock, tables, node_key, node_log, keys, app)
         for bank in BANKS:
             world.clerk.logged(
