@@ -98,11 +98,12 @@ class Combiner(Generic[T, R]):
 
 
 class _Place(Generic[T, R]):
-    """One thread's item and what becomes of it. `called` opens when it is done, or when `turn` is its thread's to take."""
+    """One thread's item and what becomes of it. `called` is held until it is done, or until `turn` is its thread's to take."""
 
     def __init__(self, item: T) -> None:
         self.item = item
         self.turn: list[_Place[T, R]] | None = None
         self.result: list[R] = []
         self.error: BaseException | None = None
-        self.called = threading.Semaphore(0)
+        self.called = threading.Lock()
+        self.called.acquire()

@@ -9,15 +9,17 @@ transaction that queues the leaf.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from audit.combining import Combiner
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
+from crypto import voprf
 from crypto.errors import InvalidElement
 from crypto.group import decode_element
-from crypto.voprf import VoprfServer
 from models.problems import BadElement, BadMessage, BadSignature, BadTicket, NotFound, Problem, Suspended
 from models.tables import ColumnAnswers, QueryColumns
 from models.tickets import EvaluateTickets, Evaluation, Evaluations, Ticket
@@ -33,7 +35,30 @@ from sharing_node.state import spending
 MOST_TICKETS = 10_000
 MOST_QUERIES = 4_096
 BRIEF_TICKETS = 64
-"""Requests with no more tickets than this share a transaction with others."""
+"""Requests with no more tickets than this are evaluated, and committed, together with others that wait."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request's tickets as they were read: a ticket, or what is wrong with it."""
+
+    engine: Engine
+    table: str
+    epoch: int
+    now: int
+    opened: list[Ticket | Problem]
+
+    def of_epoch(self) -> tuple[str, int]:
+        """What requests have in common that are evaluated together."""
+        return self.table, self.epoch
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """A good ticket and k·B with its proof."""
+
+    ticket: Ticket
+    answer: voprf.Evaluation
 
 
 class Queries:
@@ -42,6 +67,9 @@ class Queries:
     def __init__(self, node: Node, store: EpochStore) -> None:
         self._node = node
         self._store = store
+        self._together = Combiner(
+            self._evaluate, most=BRIEF_TICKETS, key=_Asked.of_epoch, weight=lambda asked: len(asked.opened)
+        )
         self._combiner = ColumnCombiner(passes=node.settings.column_passes, requests=node.settings.column_requests)
 
     def evaluate(self, call: Call) -> Outcome:
@@ -52,24 +80,16 @@ class Queries:
         table = call.path["table"]
         opened = [self._open(call, ticket) for ticket in body.tickets]
         epoch = next((item.context.epoch for item in opened if isinstance(item, Ticket) and item.context.table == table), -1)
-        with call.engine.connect() as connection:
-            answers = spending.epoch_answers(connection, table, epoch, call.now)
-            if not answers and not state.table_exists(connection, table):
-                raise NotFound("no such table")
-            check_served(self._node, connection, table, call.now)
-            checked = [self._check(item, table, epoch, answers) for item in opened]
-            # Looked for here and again where it is spent: the key touches no element twice, even if nothing were released.
-            seen = spending.spent_among(connection, [item.element for item in checked if isinstance(item, Ticket)])
-        verdicts = list(_once_each(checked, seen))
-        good = [item.element for item in verdicts if isinstance(item, Ticket)]
+        asked = _Asked(call.engine, table, epoch, call.now, opened)
+        brief = len(opened) <= BRIEF_TICKETS
+        verdicts = self._together(asked) if brief else self._evaluate([asked])[0]
+        good = [item.ticket.element for item in verdicts if isinstance(item, _Evaluated)]
         if not good and len(verdicts) == 1 and isinstance(verdicts[0], Problem):
             raise verdicts[0]
-        evaluations = iter(self._server(table, epoch).blind_evaluate_many(good) if good else ())
         results, leaves = [], []
         for item, signed in zip(verdicts, body.tickets, strict=True):
-            if isinstance(item, Ticket):
-                evaluation = next(evaluations)
-                results.append(Evaluation(evaluated=evaluation.element, proof=evaluation.proof))
+            if isinstance(item, _Evaluated):
+                results.append(Evaluation(evaluated=item.answer.element, proof=item.answer.proof))
             else:
                 results.append(Evaluation(problem=item.slug(), detail=item.detail))
             leaves.append(_leaf(table, epoch, item, signed))
@@ -79,7 +99,7 @@ class Queries:
             allowed = self._node.settings.checks_per_epoch
             spending.spend_checks(connection, call.institution.id, table, epoch, amount=len(good), allowed=allowed)
 
-        return Outcome(Evaluations(results=tuple(results)), leaves, record, brief=len(good) <= BRIEF_TICKETS)
+        return Outcome(Evaluations(results=tuple(results)), leaves, record, brief=brief)
 
     def columns(self, call: Call) -> ColumnAnswers:
         """POST /tables/{table}/columns: D·query for each query of an open epoch."""
@@ -93,6 +113,23 @@ class Queries:
         matrix = self._store.matrix(table, body.epoch)
         queries = unpack(body.queries, "<u4", (body.count, matrix.shape[1]), "queries")
         return ColumnAnswers(answers=pack(self._combiner.answer(matrix, queries.astype(np.uint32, copy=False))))
+
+    def _evaluate(self, asked: Sequence[_Asked]) -> list[list[_Evaluated | Problem]]:
+        """What becomes of the tickets of several requests for one table and epoch: the state is read once, the key as well."""
+        table, epoch, now = asked[0].table, asked[0].epoch, max(one.now for one in asked)
+        with asked[0].engine.connect() as connection:
+            answers = spending.epoch_answers(connection, table, epoch, now)
+            if not answers and not state.table_exists(connection, table):
+                raise NotFound("no such table")
+            check_served(self._node, connection, table, now)
+            checked = [[self._check(item, table, epoch, answers) for item in one.opened] for one in asked]
+            # Looked for here and again where it is spent: the key touches no element twice, even if nothing were released.
+            elements = [item.element for one in checked for item in one if isinstance(item, Ticket)]
+            seen = spending.spent_among(connection, elements)
+        verdicts = [list(_once_each(one, seen)) for one in checked]
+        good = [item.element for one in verdicts for item in one if isinstance(item, Ticket)]
+        evaluations = iter(self._server(table, epoch).blind_evaluate_many(good) if good else ())
+        return [[_Evaluated(item, next(evaluations)) if isinstance(item, Ticket) else item for item in one] for one in verdicts]
 
     def _open(self, call: Call, signed: Signed) -> Ticket | Problem:
         """What a ticket says, if it is the office's word to this officer and stands now."""
@@ -122,7 +159,7 @@ class Queries:
                 return BadTicket("this ticket is for another table or epoch than are open; ask for one of the present epoch")
         return item
 
-    def _server(self, table: str, epoch: int) -> VoprfServer:
+    def _server(self, table: str, epoch: int) -> voprf.VoprfServer:
         # Read anew each time: a key that was destroyed with its epoch must not live on in some worker's memory.
         try:
             return self._node.keys.oprf(epoch_key(table, epoch))
@@ -141,8 +178,9 @@ def _once_each(checked: Sequence[Ticket | Problem], seen: set[bytes]) -> Iterato
             yield item
 
 
-def _leaf(table: str, epoch: int, item: Ticket | Problem, signed: Signed) -> LeafDraft:
+def _leaf(table: str, epoch: int, item: _Evaluated | Problem, signed: Signed) -> LeafDraft:
     facts: dict[str, str | int | bool] = {"table": table, "epoch": epoch, "ticket": signed.digest()}
-    if isinstance(item, Ticket):
-        return LeafDraft("check.evaluate", {**facts, "purpose": item.context.purpose, "project": item.context.project})
+    if isinstance(item, _Evaluated):
+        context = item.ticket.context
+        return LeafDraft("check.evaluate", {**facts, "purpose": context.purpose, "project": context.project})
     return LeafDraft("check.evaluate", facts, {"detail": item.detail}, outcome="refused", problem=item.slug())
