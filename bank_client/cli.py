@@ -59,7 +59,7 @@ def keygen(
 ) -> None:
     """Make a signing key; prints the public half, which the office enrols."""
     from bank_client.config import make_key
-    from bank_client.protected_keys import make_protected_key
+    from models.protected_keys import make_protected_key
 
     with plain_errors():
         if not protect and (of or passphrase_file):

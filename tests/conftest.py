@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.browser import Browser
 
 pytest_plugins = ["tests.databases"]
 
@@ -47,3 +51,27 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+# -------------------------------------------------------------------- browsers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", type=Path, help="write pictures of pages into this folder")
+
+
+@pytest.fixture(scope="session")
+def shots(request: pytest.FixtureRequest) -> Path | None:
+    """Where pictures go, if they are wanted: `pytest tests/desk --screenshots docs/images/desk`."""
+    folder: Path | None = request.config.getoption("--screenshots", default=None)
+    return folder
+
+
+@pytest.fixture
+def window(shots: Path | None) -> Iterator[Browser]:
+    """A browser that has nothing to complain about at the end."""
+    from tests.browser import browser  # only who looks at pages needs a driver
+
+    with browser(shots) as opened:
+        yield opened
+        assert opened.complaints() == []

@@ -15,7 +15,7 @@ import httpx2
 from bank_client.config import load_key
 from bank_client.demo.county_job import BANK, OFFICER, OTHER_OFFICER, CountyJob
 from bank_client.demo.town import HOST, START_SECONDS, ServiceDied, free_port
-from bank_client.protected_keys import protect
+from models.protected_keys import protect
 from models.durable import write_private
 
 SETTINGS = """\

@@ -6,10 +6,11 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
-from bank_client.desk.notices import Notice
-from bank_client.desk.seats import Clock, Seat
+from bank_client.desk.seats import Seat
 from models.parties import Person
 from models.tickets import TicketApproval, TicketContext
+from models.web.notices import Notice
+from models.web.seats import Clock
 from models.wire import Signed
 
 WAITING, APPROVED, DECLINED, WITHDRAWN = "waiting", "approved", "declined", "withdrawn"

@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass
 
 from bank_client.alignment import open_project
-from bank_client.desk.notices import Notice
 from bank_client.desk.settings import DeskConfig, DeskProject
 from bank_client.meanings import stated_catalogue
 from bank_client.session import Bank
@@ -15,6 +14,7 @@ from models.parties import Directory
 from models.problems import NotApproved
 from models.projects import ProjectApproval, ProjectStatus
 from models.tables import Manifest, SealedManifest
+from models.web.notices import Notice
 from models.wire import Signed
 
 

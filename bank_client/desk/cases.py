@@ -24,8 +24,7 @@ from bank_client.desk.branch import Branch, Offer
 from bank_client.desk.forms import ConsentForm, consents_of
 from bank_client.desk.identities import mask, named_in
 from bank_client.desk.ledger import Check, Ledger
-from bank_client.desk.notices import Notice
-from bank_client.desk.seats import Clock, Seat
+from bank_client.desk.seats import Seat
 from bank_client.private_query import PreparedQuestion, PrivateQuery
 from bank_client.receipts import keep_receipt
 from models.consents import AskStanding, FileConsents, Filed, Standing
@@ -33,6 +32,8 @@ from models.logged import Empty
 from models.problems import Damaged, Problem
 from models.records import CheckRecord
 from models.reports import CheckOutcome, CheckReport
+from models.web.notices import Notice
+from models.web.seats import Clock
 
 CONSENT, WAITING, ASKING = "consent", "waiting", "asking"
 LONGEST_REFERENCE = 100

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from bank_client.desk.notices import Notice
 from models.consents import Consent, ConsentKind
 from models.durable import write_private
+from models.web.notices import Notice
 
 LARGEST_FORM = 10 << 20
 LONGEST_YEARS = 5

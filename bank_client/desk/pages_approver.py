@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from bank_client.desk.identities import mask
-from bank_client.desk.notices import Notice
-from bank_client.desk.pages_officer import said
-from bank_client.desk.web import Approver, Desk, DeskOf, Genuine, Looking, see
+from bank_client.desk.web import Approver, Desk, DeskOf, Looking
+from models.web.notices import Notice
+from models.web.pages import Genuine, see
 
 router = APIRouter()
 
@@ -48,7 +48,7 @@ def decline(request: Request, desk: DeskOf, seat: Approver, handle: str, reason:
     except Notice as notice:
         if notice.key != "decline-reason":
             raise
-        return _question(request, desk, handle, status=notice.status, notice=said(request, notice))
+        return _question(request, desk, handle, status=notice.status, notice=desk.pages.said(request, notice))
     return see("/")
 
 

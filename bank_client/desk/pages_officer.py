@@ -12,17 +12,18 @@ from bank_client.config import ConfigError
 from bank_client.desk.cases import ASKING, CONSENT, WAITING, Case
 from bank_client.desk.forms import KINDS, LARGEST_FORM, WAYS, ConsentForm
 from bank_client.desk.ledger import Check
-from bank_client.desk.notices import Notice
-from bank_client.desk.refusals import in_words, refusal_of
 from bank_client.desk.seats import Seat
 from bank_client.desk.texts import say
 from bank_client.desk.views import ReceiptView, field_sets_of, receipt_of, sections_of
-from bank_client.desk.web import Desk, DeskOf, Genuine, Looking, Officer, SignedIn, language_of, see
+from bank_client.desk.web import Desk, DeskOf, Looking, Officer, SignedIn
 from bank_client.private_query import STEPS
 from bank_client.receipts import receipt_files
 from models.consents import Purpose
 from models.problems import Problem
 from models.reports import CheckOutcome
+from models.web.notices import Notice
+from models.web.pages import Genuine, language_of, see
+from models.web.refusals import in_words, refusal_of
 
 PURPOSES = (Purpose.LOAN_APPROVAL, Purpose.POST_LOAN)
 router = APIRouter()
@@ -76,7 +77,7 @@ def begin(
     try:
         case = desk.cases.begin(seat, seat.bank.canonical(subject), project, purpose, reference)
     except Notice as notice:
-        return _person_form(request, desk, status=notice.status, notice=said(request, notice), **entered)
+        return _person_form(request, desk, status=notice.status, notice=desk.pages.said(request, notice), **entered)
     return see(f"/cases/{case.handle}")
 
 
@@ -153,7 +154,7 @@ def capture(
         form = ConsentForm.read(kinds or [], field_sets or [], until, way, seen_by, data, today)
         desk.cases.capture(seat, case, form)
     except Notice as notice:
-        return _case(request, desk, seat, case, status=notice.status, notice=said(request, notice), entered=entered)
+        return _case(request, desk, seat, case, status=notice.status, notice=desk.pages.said(request, notice), entered=entered)
     except Problem as problem:
         return _case(request, desk, seat, case, status=409, problem=problem, entered=entered)
     return see(f"/cases/{handle}")
@@ -267,7 +268,7 @@ def decide(request: Request, desk: DeskOf, seat: Officer, handle: str, outcome: 
     try:
         desk.cases.decide(seat, _check(desk, seat, handle), outcome, reference)
     except Notice as notice:
-        return _outcome(request, desk, seat, handle, status=notice.status, notice=said(request, notice))
+        return _outcome(request, desk, seat, handle, status=notice.status, notice=desk.pages.said(request, notice))
     return see(f"/cases/{handle}")
 
 
@@ -313,12 +314,3 @@ def _find(desk: Desk, seat: Seat, handle: str) -> Case:
     if case is None:
         raise Notice("case-gone", 404)
     return case
-
-
-def said(request: Request, notice: Notice) -> str:
-    """A notice in the language of the browser; a purpose among its values is named, not coded."""
-    language = language_of(request)
-    values = dict(notice.values)
-    if "purpose" in values:
-        values["purpose"] = say(language, f"purpose-{values['purpose']}")
-    return say(language, notice.key, **values)

@@ -1,111 +1,47 @@
-"""Who is signed in: a seat for each person, with the key in memory for as long as the seat lasts, and a throttle on attempts.
+"""Who is signed in at the desk: a person of the branch, the key opened by a passphrase, in standing with the office.
 
-A seat is found by a random cookie of 32 bytes, of which only the SHA-256 is kept. It ends after `idle` seconds without a
-request of the person's own (what a page asks for by itself does not count), after `longest` seconds in any case, at
-sign-out, and when the person signs in elsewhere. With it go the key, the connections and everything that was looked at.
-
-A guess at a passphrase costs a third of a second, one at a time; after `ATTEMPTS` wrong ones in a row a person's sign-in
-waits for `WAIT` seconds, and again after each further one.
+A guess at a passphrase costs a third of a second, one at a time; what holds for every seat stands in `models.web.seats`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from bank_client.desk.notices import Notice
 from bank_client.desk.settings import DeskConfig
-from bank_client.protected_keys import WrongPassphrase, unlock
 from bank_client.session import Bank
-from models.parties import Person, Role
+from models.parties import Directory, Person, Role
+from models.protected_keys import WrongPassphrase, unlock
+from models.web import seats
+from models.web.notices import Notice
+from models.web.seats import Clock, Throttle
+from models.wire import Signed
 
-ATTEMPTS = 5
-WAIT = 300
 LONGEST_PASSPHRASE = 256
-Clock = Callable[[], float]
 
 
-@dataclass(repr=False)
-class Seat:
-    """One signed-in person. Whoever uses `bank` holds `busy`: a session speaks to office and node once at a time."""
+class Seat(seats.Seat[Bank]):
+    """A loan officer or an approver."""
 
-    person: Person
-    bank: Bank
-    begun: float
-    seen: float
-    busy: threading.RLock = field(default_factory=threading.RLock)
-    ended: bool = False
+    @property
+    def bank(self) -> Bank:
+        """What of the session needs no turn: its settings and what it has fetched."""
+        return self.held
 
     @property
     def is_officer(self) -> bool:
         """Whether this is a loan officer; else it is an approver."""
         return self.person.role is Role.LOAN_OFFICER
 
-    @contextmanager
-    def session(self) -> Iterator[Bank]:
-        """The person's session, for one caller at a time."""
-        with self.busy:
-            if self.ended:
-                raise Notice("signed-out", 401)
-            yield self.bank
 
-    def end(self) -> None:
-        """Close it once its work is done, without waiting for that."""
-        self.ended = True
-        threading.Thread(target=self._close, daemon=True).start()
-
-    def _close(self) -> None:
-        with self.busy:
-            self.bank.close()
-
-
-class Throttle:
-    """Counts wrong passphrases for each person."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._wrong: dict[str, tuple[int, float]] = {}
-
-    def check(self, person: str) -> None:
-        """Raise `Notice` where this person must wait."""
-        count, last = self._wrong.get(person, (0, 0.0))
-        left = last + WAIT - self._clock()
-        if count >= ATTEMPTS and left > 0:
-            raise Notice("signin-wait", 429, minutes=int(left // 60) + 1)
-
-    def wrong(self, person: str) -> int:
-        """Note a wrong one; how many are left before the wait."""
-        count = self._wrong.get(person, (0, 0.0))[0] + 1
-        self._wrong[person] = (count, self._clock())
-        return max(0, ATTEMPTS - count)
-
-    def right(self, person: str) -> None:
-        """Begin anew."""
-        self._wrong.pop(person, None)
-
-
-class Seats:
-    """All seats of one desk.
-
-    Args:
-        config: the branch.
-        clock: POSIX seconds.
-        left: told of each seat that has ended.
-    """
+class Seats(seats.Seats[Seat]):
+    """All seats of one desk. `left` is told of each seat that has ended, `clock` gives POSIX seconds."""
 
     def __init__(self, config: DeskConfig, clock: Clock, left: Callable[[Seat], None]) -> None:
-        self._config, self._clock, self._left = config, clock, left
-        self._seats: dict[bytes, Seat] = {}
-        self._lock = threading.Lock()
+        super().__init__(idle=config.idle_minutes * 60, longest=config.session_hours * 3600, clock=clock, left=left)
+        self._config = config
         self._unlocking = threading.Lock()
         self._throttle = Throttle(clock)
-
-    def __repr__(self) -> str:
-        return f"Seats({len(self._seats)} taken)"
 
     def sign_in(self, person: str, passphrase: str) -> str:
         """Take a seat; its cookie's value.
@@ -133,52 +69,13 @@ class Seats:
         except BaseException:
             bank.close()
             raise
-        token, now = secrets.token_urlsafe(32), self._clock()
-        with self._lock:
-            before = [name for name, seat in self._seats.items() if seat.person.id == person]
-            ended = [self._seats.pop(name) for name in before]
-            self._seats[_name(token)] = Seat(me, bank, now, now)
-        self._end(ended)
-        return token
+        now = self._clock()
+        return self.take(Seat(me, bank, now, now))
 
-    def find(self, token: str, *, own: bool = True) -> Seat | None:
-        """The seat of a cookie, if it lasts; `own` where the person did something, so that the idle time begins anew."""
-        self.sweep()
-        with self._lock:
-            seat = self._seats.get(_name(token))
-            if seat is not None and own:
-                seat.seen = self._clock()
-            return seat
 
-    def seconds_left(self, seat: Seat) -> int:
-        """How long the seat lasts if nothing is done."""
-        ends = min(seat.seen + self._config.idle_minutes * 60, seat.begun + self._config.session_hours * 3600)
-        return max(0, int(ends - self._clock()))
-
-    def sign_out(self, token: str) -> None:
-        """Leave a seat."""
-        with self._lock:
-            seat = self._seats.pop(_name(token), None)
-        self._end([] if seat is None else [seat])
-
-    def sweep(self) -> None:
-        """End the seats whose time is over."""
-        with self._lock:
-            over = [name for name, seat in self._seats.items() if not self.seconds_left(seat)]
-            ended = [self._seats.pop(name) for name in over]
-        self._end(ended)
-
-    def close(self) -> None:
-        """End all."""
-        with self._lock:
-            ended = list(self._seats.values())
-            self._seats.clear()
-        self._end(ended)
-
-    def _end(self, ended: list[Seat]) -> None:
-        for seat in ended:
-            seat.end()
-            self._left(seat)
+def directory_of(seat: Seat) -> Directory:
+    """The office's directory as it is now."""
+    return seat.bank.from_office(seat.bank.office.get("/directory", Signed), Directory)
 
 
 def _in_standing(bank: Bank) -> Person:
@@ -191,7 +88,3 @@ def _in_standing(bank: Bank) -> Person:
     if me.role not in (Role.LOAN_OFFICER, Role.APPROVER):
         raise Notice("signin-role", 403)
     return me
-
-
-def _name(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

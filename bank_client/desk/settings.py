@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bank_client.config import BankConfig, ConfigError, NodeSection, OfficeSection
-from bank_client.protected_keys import check_protected
+from models.protected_keys import check_protected
 
 IDLE_MINUTES, LONGEST_HOURS = 15, 10
 

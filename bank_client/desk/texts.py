@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from models.web.texts import Texts
 
-Language = Literal["zh", "en"]
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
-
-TEXTS: dict[str, tuple[str, str]] = {
+TEXTS = Texts({
     # the frame
-    "brand": ("信桥", "Xinqiao"),
-    "desk": ("信贷员工作台", "Officer's desk"),
-    "skip": ("跳到正文", "Skip to the content"),
+    "application": ("信贷员工作台", "Officer's desk"),
     "language": ("语言", "Language"),
-    "sign-out": ("退出", "Sign out"),
-    "home": ("首页", "Start"),
     "back": ("返回", "Back"),
-    "notice": ("请注意", "Please note"),
-    "next-step": ("下一步", "What to do next"),
     "role-loan_officer": ("信贷员", "loan officer"),
     "role-approver": ("复核人", "approver"),
-    "idle": ("长时间未操作，{seconds} 秒后将自动退出。",
-             "Nothing was done for a while: you will be signed out in {seconds} s."),
-    "stay": ("继续使用", "Stay signed in"),
     # signing in
-    "signin": ("登录", "Sign in"),
     "signin-lead": ("请用本人密钥登录。密钥只在登录期间留在本机内存中。",
                     "Sign in with your own key. It is in memory only for as long as you are signed in."),
     "who": ("姓名", "Name"),
     "passphrase": ("密钥口令", "Passphrase of your key"),
-    "signed-out": ("您已退出，请重新登录。", "You are signed out. Please sign in again."),
     "signin-unknown": ("本网点没有此人。", "This branch has no such person."),
-    "signin-wrong": ("口令不对。还可以再试 {left} 次。", "The passphrase does not open this key. {left} more attempts."),
-    "signin-wait": ("口令多次输错，请在 {minutes} 分钟后再试。",
-                    "Too many wrong passphrases. Try again in {minutes} minutes."),
     "signin-key": ("这把密钥不是信用办登记的那一把，请联系信用办。",
                    "This is not the key that the credit office has enrolled. Ask the credit office."),
     "signin-suspended": ("信用办已暂停您或本行的权限。", "The credit office has suspended you or your bank."),
     "signin-role": ("工作台只供信贷员和复核人使用。", "The desk is for loan officers and approvers."),
-    "csrf": ("页面已过期，请返回后重试。", "This page is out of date. Go back and try again."),
     # the start page
     "new-check": ("新的查询", "New check"),
     "open-decisions": ("待登记的决定", "Decisions still to be recorded"),
@@ -224,17 +206,5 @@ TEXTS: dict[str, tuple[str, str]] = {
     "approval-own": ("不能复核自己的查询。", "No one approves their own question."),
     "officers-only": ("这一页供信贷员使用。", "This page is for loan officers."),
     "approvers-only": ("这一页供复核人使用。", "This page is for approvers."),
-    # faults
-    "not-found": ("没有这一页。", "There is no such page."),
-    "bad-form": ("表单内容不完整，请返回重填。", "The form is not complete. Go back and fill it in."),
-    "too-large": ("上传的内容太大。", "What was sent is too large."),
-    "fault": ("工作台出错了。请记下时间，告诉管理员。",
-              "Something went wrong at the desk. Note the time and tell its keeper."),
-    "problem": ("未能完成", "It could not be done"),
-}  # fmt: skip
-
-
-def say(language: Language, key: str, **values: object) -> str:
-    """A text in a language; `KeyError` for an unknown key."""
-    text = TEXTS[key][LANGUAGES.index(language)]
-    return text.format(**values) if values else text
+})  # fmt: skip
+say = TEXTS.say

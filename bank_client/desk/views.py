@@ -11,10 +11,10 @@ from audit.verifier.checkpoint import open_checkpoint
 from audit.verifier.errors import LogError
 from audit.verifier.proof import Receipt
 from bank_client.config import BankConfig
-from bank_client.desk.texts import Language
 from bank_client.meanings import FieldMeaning, meanings
 from models.catalogue import Catalogue
 from models.records import CheckRecord, Source
+from models.web.texts import Language
 
 # The departments of the packaged catalogue; a code that is not here is shown as it is.
 DEPARTMENTS = {

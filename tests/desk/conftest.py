@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bank_client import protected_keys
-from tests.desk.browser import Browser, browser
+from models import protected_keys
 from tests.desk.place import Branch, Place, county
 
 
@@ -33,22 +32,3 @@ def huinong(place: Place, tmp_path: Path) -> Iterator[Branch]:
     """The desk of the bank that requires a second approval."""
     with place.desk("huinong", tmp_path / "huinong") as branch:
         yield branch
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", type=Path, help="write pictures of the desk's pages into this folder")
-
-
-@pytest.fixture(scope="session")
-def shots(request: pytest.FixtureRequest) -> Path | None:
-    """Where pictures go, if they are wanted: `pytest tests/desk --screenshots docs/images/desk`."""
-    folder: Path | None = request.config.getoption("--screenshots", default=None)
-    return folder
-
-
-@pytest.fixture
-def window(shots: Path | None) -> Iterator[Browser]:
-    """A browser that has nothing to complain about at the end."""
-    with browser(shots) as opened:
-        yield opened
-        assert opened.complaints() == []

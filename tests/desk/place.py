@@ -21,10 +21,10 @@ from fastapi import FastAPI
 from stdnum.cn import ric
 
 from audit.verifier.note import CosignatureSigner
-from bank_client import protected_keys
 from bank_client.config import NodeSection, OfficeSection
 from bank_client.desk.app import create_app
 from bank_client.desk.settings import DeskConfig, DeskPerson, DeskProject
+from models import protected_keys
 from models.catalogue import default_catalogue
 from models.consents import ConsentKind, FileConsents, Filed, FileObjections, Objection, Purpose
 from models.loads import LoadReport

@@ -9,8 +9,13 @@ from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
 from models.http_client import SignedClient
-from tests.desk.browser import Browser, browser
-from tests.desk.place import BROKEN, DISPUTED, KNOWN, NEWCOMER, Branch, Place
+from tests.browser import Browser, browser
+from tests.desk.place import BROKEN, DISPUTED, KNOWN, NEWCOMER, PASSPHRASE, Branch, Place
+
+
+def sign_in(window: Browser, branch: Branch, name: str) -> None:
+    window.sign_in(branch.url, name, PASSPHRASE)
+    window.wait_for(name)
 
 
 def enter(window: Browser, number: str, reference: str) -> None:
@@ -28,7 +33,7 @@ def test_a_check_from_sign_in_to_decision(window: Browser, fumin: Branch) -> Non
     window.go(f"{fumin.url}/")
     window.wait_for("密钥口令")
     window.shot("signin")
-    window.sign_in(fumin.url, "陈建国")
+    sign_in(window, fumin, "陈建国")
     window.press("新的查询")
     window.wait_for("申请人信息")
     window.keys(DISPUTED[:-1] + ("0" if DISPUTED[-1] != "0" else "1"))
@@ -71,8 +76,8 @@ def test_a_check_from_sign_in_to_decision(window: Browser, fumin: Branch) -> Non
 
 def test_two_people_in_two_browsers(window: Browser, huinong: Branch, shots: Path | None) -> None:
     with browser(shots) as second:
-        window.sign_in(huinong.url, "刘志强")
-        second.sign_in(huinong.url, "赵敏")
+        sign_in(window, huinong, "刘志强")
+        sign_in(second, huinong, "赵敏")
         second.wait_for("没有待复核的查询")
         enter(window, KNOWN, "HN-88")
         window.press("提交复核")
@@ -105,7 +110,7 @@ def test_two_people_in_two_browsers(window: Browser, huinong: Branch, shots: Pat
 def test_consent_at_the_counter(window: Browser, fumin: Branch, tmp_path: Path) -> None:
     scan = tmp_path / "form.pdf"
     scan.write_bytes(b"%PDF-1.7 a signed form")
-    window.sign_in(fumin.url, "陈建国")
+    sign_in(window, fumin, "陈建国")
     enter(window, NEWCOMER, "CG-9")
     window.wait_for("补齐授权后才能查询")
     window.tab_to("见证人")
@@ -127,7 +132,7 @@ def test_a_damaged_record_says_what_to_do(window: Browser, fumin: Branch, monkey
         answer = send(self, method, path, *rest, **named)  # type: ignore[arg-type]
         return answer[:-5] + bytes(255 - byte for byte in answer[-5:]) if path.endswith("/columns") else answer
 
-    window.sign_in(fumin.url, "陈建国")
+    sign_in(window, fumin, "陈建国")
     enter(window, BROKEN, "CG-13")
     monkeypatch.setattr(SignedClient, "_send", flipped)
     window.press("开始查询")
@@ -144,7 +149,7 @@ def test_english_and_a_small_screen(place: Place, fumin: Branch, shots: Path | N
         window.go(f"{fumin.url}/signin")
         window.press("English")
         window.wait_for("Passphrase of your key")
-        window.sign_in(fumin.url, "陈建国")
+        sign_in(window, fumin, "陈建国")
         window.press("New check")
         window.wait_for("The applicant")
         window.keys(DISPUTED)

@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from bank_client import protected_keys
 from bank_client.cli import app
 from bank_client.config import ConfigError, make_key
 from bank_client.desk.identities import mask, named_in
 from bank_client.desk.ledger import ANSWERED, ASKING, DAY, INTERRUPTED, KEPT_DAYS, MASK_DAYS, REFUSED, Check, Ledger
 from bank_client.desk.settings import DeskConfig
-from bank_client.protected_keys import WrongPassphrase, make_protected_key, protect, unlock
+from models import protected_keys
+from models.protected_keys import WrongPassphrase, make_protected_key, protect, unlock
 from tests.bank.test_config import SETTINGS
 
 WORDS = "correct horse 电池 staple"

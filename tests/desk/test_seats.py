@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from bank_client.desk.forms import LARGEST_FORM
-from bank_client.desk.shield import POLICY
 from models.logged import Empty
 from models.projects import Target
+from models.web.shield import POLICY
 from tests.desk.place import KNOWN, PASSPHRASE, Branch, Place
 from tests.desk.visitor import Visitor
 
@@ -28,7 +28,7 @@ def test_nobody_sees_anything_without_signing_in(fumin: Branch) -> None:
 
 def test_every_answer_is_kept_out_of_caches_and_frames(fumin: Branch) -> None:
     visitor = Visitor(fumin)
-    for path in ("/signin", "/", "/nothing", "/static/desk.css"):
+    for path in ("/signin", "/", "/nothing", "/static/page.css"):
         headers = visitor.get(path).headers
         assert headers["content-security-policy"] == POLICY
         assert "frame-ancestors 'none'" in POLICY

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bank_client.desk import refusals
-from bank_client.desk.texts import LANGUAGES, TEXTS, say
+from bank_client.desk import web
+from bank_client.desk.texts import TEXTS, say
 from bank_client.desk.views import DEPARTMENTS, UNITS
 from models.catalogue import default_catalogue
 from models.problems import REGISTRY, NoConsent, OverBudget, Problem
+from models.web import pages, refusals
+from models.web.texts import LANGUAGES
 
-FOLDER = Path(refusals.__file__).parent
-PAGES = sorted((FOLDER / "templates").glob("*.html"))
+FOLDER, SHARED = Path(web.__file__).parent, Path(pages.__file__).parent
+PAGES = sorted(page for folder in (FOLDER, SHARED) for page in (folder / "templates").glob("*.html"))
 CALL = re.compile(r"""\bt\(\s*["']([a-z_-]+)["']\s*([~,)])""")
 IN_CODE = re.compile(r'(?:Notice|say)\((?:language, )?"([a-z-]+)"')
 
@@ -41,7 +43,8 @@ def test_pages_ask_for_known_texts_and_every_text_is_asked_for() -> None:
             found = {known for known in TEXTS if known.startswith(key)} if after == "~" else {key} & TEXTS.keys()
             assert found, f"{page.name}: {key}"
             asked |= found
-    code = "".join(file.read_text(encoding="utf-8") for file in FOLDER.glob("*.py") if file.name != "texts.py")
+    files = [file for folder in (FOLDER, SHARED) for file in folder.glob("*.py") if file.name != "texts.py"]
+    code = "".join(file.read_text(encoding="utf-8") for file in files)
     asked |= set(IN_CODE.findall(code)) | {key for key in TEXTS if f'"{key}"' in code}
     lists = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     asked |= {key for key in TEXTS if f'"{key}"' in lists} | {key for key in TEXTS if key.startswith("id-")}
@@ -71,8 +74,8 @@ def test_every_field_that_is_typed_or_chosen_has_a_label() -> None:
 
 
 def test_the_vendored_script_is_the_one_that_is_recorded() -> None:
-    record = (FOLDER / "static" / "htmx.LICENSE.txt").read_text(encoding="utf-8")
-    script = (FOLDER / "static" / "htmx.min.js").read_bytes()
+    record = (SHARED / "static" / "htmx.LICENSE.txt").read_text(encoding="utf-8")
+    script = (SHARED / "static" / "htmx.min.js").read_bytes()
     assert hashlib.sha256(script).hexdigest() in record
     version = re.search(rb'version:"([0-9.]+)"', script)
     assert version

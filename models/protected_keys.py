@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from bank_client.config import ConfigError, load_key
 from models.durable import write_new
+from models.key_files import ConfigError, load_key
 
 SHORTEST_PASSPHRASE = 12
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 5  # 16 MiB, the most that OpenSSL reads, five times over for each guess
@@ -83,11 +83,11 @@ def check_protected(path: Path) -> None:
     try:
         mode, head = path.stat().st_mode, path.read_bytes()[: len(_BEGIN)]
     except FileNotFoundError:
-        raise ConfigError(f"there is no key file {path}; make one with `xinqiao bank keygen --protect`") from None
+        raise ConfigError(f"there is no key file {path}; make one with `keygen --protect`") from None
     if mode & 0o077:
         raise ConfigError(f"others may read {path}: set the file's mode to 0600")
     if head != _BEGIN.encode():
-        raise ConfigError(f"{path.name} is not protected by a passphrase; convert it with `xinqiao bank keygen --protect --of`")
+        raise ConfigError(f"{path.name} is not protected by a passphrase; convert it with `keygen --protect --of`")
 
 
 def _encrypt(key: Ed25519PrivateKey, passphrase: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Refusals of office and node in the officer's words: titles and next steps of the common ones, and sentences of identity.
+"""Refusals of office and node in the words of a page: titles and next steps of the common ones, and sentences of identity.
 
 The services speak English. A Chinese page shows title and next step in Chinese and keeps the detail as it came where no
 translation is known: what exactly was wrong must not get lost.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bank_client.desk.texts import Language
 from models.problems import Problem
+from models.web.texts import Language
 
 TITLES: dict[str, tuple[str, str]] = {
     "no-consent": ("没有覆盖本次查询的授权", "请当事人签署对本行和本用途的授权，登记后再查询。"),

@@ -20,8 +20,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.desk.place import PASSPHRASE
-
 WIDTH, HEIGHT = 1000, 760
 PATIENCE = 30
 MOST_TABS = 60
@@ -91,12 +89,12 @@ class Browser:
         self.tab_to(words)
         self.keys(Keys.ENTER)
 
-    def sign_in(self, url: str, name: str) -> None:
+    def sign_in(self, url: str, name: str, passphrase: str) -> None:
+        """Choose a name on the sign-in page and enter its passphrase."""
         self.go(f"{url}/signin")
         self.keys(name[0])
         self.keys(Keys.TAB)
-        self.keys(PASSPHRASE, Keys.ENTER)
-        self.wait_for(name)
+        self.keys(passphrase, Keys.ENTER)
 
 
 @contextmanager
