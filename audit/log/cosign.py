@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from audit.database import writing
 from audit.log.log import Log
 from audit.log.store import StoredCheckpoint
-from audit.verifier.checkpoint import parse_decimal
-from audit.verifier.errors import FormatError, LogError, SignatureError
+from audit.verifier.checkpoint import SignedCheckpoint, open_checkpoint, parse_decimal
+from audit.verifier.errors import FormatError, LogError, LogRefusal, SignatureError
 from audit.verifier.note import Note, VerifierKey, parse_signature_lines
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ ATTEMPTS = 3
 
 Post = Callable[[bytes], tuple[int, bytes]]
 """Sends the body to the witness's add-checkpoint and gives the answer's status and body."""
+
+Last = Callable[[str], bytes | None]
+"""What the witness cosigned last of the log of that origin (tlog-witness, "Monitor Retrieval"); None where nothing."""
 
 
 class WitnessRefusal(LogError):
@@ -50,10 +53,11 @@ class WitnessElsewhere(LogError):
 
 @dataclass(frozen=True)
 class Cosigner:
-    """A witness to be asked: its key and the way to its add-checkpoint."""
+    """A witness to be asked: its key, and the ways to its add-checkpoint and to what it cosigned last."""
 
     key: VerifierKey
     post: Post
+    last: Last | None = None
 
     def __call__(self, old_size: int, proof: Sequence[bytes], checkpoint: str) -> str:
         """The witness's verified signature line; WitnessElsewhere, WitnessRefusal, SignatureError, FormatError."""
@@ -71,14 +75,21 @@ class Cosigner:
 
 
 class Cosigning:
-    """Gets the last durable checkpoint cosigned, round by round; a round asks all witnesses that are not still busy."""
+    """Gets the last durable checkpoint cosigned, round by round; a round asks all witnesses that are not still busy.
 
-    def __init__(self, log: Log, cosigners: Sequence[Cosigner]) -> None:
+    `on_contradiction` is told once a witness shows a checkpoint of this log's own signature that the stored log does not
+    extend: the log was set back or forked, and must sign nothing more.
+    """
+
+    def __init__(
+        self, log: Log, cosigners: Sequence[Cosigner], on_contradiction: Callable[[LogRefusal], None] | None = None
+    ) -> None:
         unknown = {cosigner.key for cosigner in cosigners} - set(log.witnesses)
         if unknown:
             raise ValueError("the log does not know the key of every cosigner: pass `witnesses` to Log")
         self._log = log
         self._cosigners = tuple(cosigners)
+        self._on_contradiction = on_contradiction
         self._sizes = {cosigner.key: 0 for cosigner in cosigners}
         self._busy: dict[Future[None], Cosigner] = {}
         self._pool = ThreadPoolExecutor(max(1, len(cosigners)), thread_name_prefix="cosign")
@@ -102,6 +113,24 @@ class Cosigning:
                 return True
         return False
 
+    def seen(self) -> list[str] | None:
+        """The checkpoints of this log that its witnesses cosigned last; None while no witness answers."""
+        asked = [(one, self._pool.submit(one.last, self._log.origin)) for one in self._cosigners if one.last is not None]
+        notes: list[str] = []
+        answers = 0
+        for cosigner, future in asked:
+            try:
+                note = future.result()
+                if note is not None:
+                    notes.append(self._own(note).note)
+            except (FormatError, SignatureError) as error:
+                logger.error("the witness %s shows a checkpoint that cannot be used: %s", cosigner.key.name, error)
+            except Exception as error:
+                logger.warning("the witness %s cannot be asked: %s", cosigner.key.name, error)
+            else:
+                answers += 1
+        return notes if answers or not asked else None
+
     def close(self) -> None:
         """Stop asking. A request that is under way ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -119,6 +148,7 @@ class Cosigning:
             line = self._cosign(cosigner, checkpoint)
         except WitnessRefusal as error:
             logger.critical("%s: the log may have been set back or forked; look before anything else", error)
+            self._compare(cosigner)
         except (FormatError, SignatureError) as error:
             logger.error("the witness %s gave an answer that cannot be used: %s", cosigner.key.name, error)
         except Exception as error:
@@ -142,3 +172,23 @@ class Cosigning:
                 self._sizes[cosigner.key] = checkpoint.size
                 return line
         raise WitnessRefusal(cosigner.key.name, 409)
+
+    def _compare(self, cosigner: Cosigner) -> None:
+        """What a witness that refuses has seen, against what is stored. Its word counts only under the log's own signature."""
+        try:
+            note = cosigner.last(self._log.origin) if cosigner.last is not None else None
+            seen = self._own(note).checkpoint if note is not None else None
+        except Exception as error:
+            logger.warning("the witness %s does not show what it has seen: %s", cosigner.key.name, error)
+            return
+        if seen is None or self._log.extends(seen):
+            return
+        refusal = LogRefusal(
+            f"the witness {cosigner.key.name} has cosigned {seen.size:,} entries that this log signed and does not hold: "
+            "it was set back or forked"
+        )
+        if self._on_contradiction is not None:
+            self._on_contradiction(refusal)
+
+    def _own(self, note: bytes) -> SignedCheckpoint:
+        return open_checkpoint(note, [self._log.signer.key])

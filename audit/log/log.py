@@ -29,8 +29,9 @@ from audit.database import check_durable, writing
 from audit.log.store import LogStore, Placed, StoredCheckpoint
 from audit.log.tables import LogTables
 from audit.log.waiting import Waiters
+from audit.verifier.checkpoint import Checkpoint
 from audit.verifier.errors import LogUnavailable, ProofError
-from audit.verifier.merkle import leaf_hash, prove_consistency, prove_inclusion, root_of
+from audit.verifier.merkle import EMPTY_ROOT, leaf_hash, prove_consistency, prove_inclusion, root_of, subtree_hash
 from audit.verifier.note import COSIGNATURE_V1, NoteSigner, VerifierKey
 from audit.verifier.promise import Promise, sign_promise
 from audit.verifier.proof import Receipt
@@ -180,6 +181,16 @@ class Log:
         """The consistency proof from `old` to `new` entries; ProofError outside of the log."""
         with self.engine.connect() as connection:
             return prove_consistency(old, new, self._nodes(connection, new))
+
+    def extends(self, earlier: Checkpoint) -> bool:
+        """Does the stored tree hold what `earlier` says of it?"""
+        if earlier.size == 0:
+            return earlier.root == EMPTY_ROOT
+        with self.engine.connect() as connection:
+            latest = self.store.latest(connection)
+            if latest is None or latest.size < earlier.size:
+                return False
+            return subtree_hash(0, earlier.size, self._nodes(connection, earlier.size)) == earlier.root
 
     def receipt(self, index: int, patience: float = 0.0) -> str:
         """A tlog-proof of entry `index`: under the last cosigned checkpoint, or the last signed one if none holds it.

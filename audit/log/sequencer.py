@@ -4,9 +4,10 @@ It holds a lease in the database. Each batch is one transaction that (1) locks t
 checkpoint with the one in memory, (3) takes what is queued, (4) stores entries, hashes and the signed checkpoint. So two
 sequencers can never both append, whatever their clocks say, and a crash leaves either all of a batch or nothing.
 
-Before it signs for the first time it checks everything that is stored, as any outsider would. It refuses to sign, and every
-`wait` fails, when entries, hashes or the last checkpoint are not what was signed, or when the log is shorter than its
-high-water mark.
+Before it signs for the first time it checks everything that is stored, as any outsider would, and asks its witnesses what they
+saw last. It refuses to sign, and every `wait` fails, when entries, hashes or the last checkpoint are not what was signed, or
+when the log does not extend its high-water mark and what its witnesses have cosigned. A log that has entries signs nothing
+before at least one of its witnesses has answered: database and mark may have been set back together.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Sequencer:
         self._busy_until = 0.0
         self._state: _State | None = None
         self._attempt: _State | None = None
-        self._cosigning = Cosigning(log, cosigners) if cosigners else None
+        self._cosigning = Cosigning(log, cosigners, self._refuse) if cosigners else None
         self._stopping = threading.Event()
         self._work = threading.Event()
         self._signed = threading.Event()
@@ -143,7 +144,7 @@ class Sequencer:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self.refusal is None:
                 self._work.clear()
                 try:
                     pause = self._step()
@@ -253,13 +254,14 @@ class Sequencer:
                 last = self._sign(CompactRange(), self.log.time_after(None))
                 store.append(connection, [], [], last)
             stored = store.count(connection)
+        seen = self._seen_by_witnesses(must_answer=last.size > 0)
         note = last.note.encode()
 
         def fetch(path: str) -> bytes:
             return note if path == CHECKPOINT_PATH else self.log.fetch(path)
 
         try:
-            report = check_log(fetch, [key], earlier=[mark] if mark else [], on_entry=self._keep_lease)
+            report = check_log(fetch, [key], earlier=[*([mark] if mark else []), *seen], on_tile=self._renew_when_due)
         except DamagedLog as damage:
             raise LogRefusal(f"the stored log is not the signed one, at {damage}") from None
         if stored != report.size or last.size != report.size:
@@ -268,13 +270,23 @@ class Sequencer:
             self._high_water.write(last.note)
         return _State(report.tree, last)
 
-    def _keep_lease(self, index: int, _entry: bytes) -> None:
-        if index % MAX_BATCH == 0:
+    def _seen_by_witnesses(self, *, must_answer: bool) -> list[str]:
+        """What witnesses cosigned last. An empty log does not wait for them: they may only be about to start."""
+        while self._cosigning is not None and not self._stopping.is_set():
+            seen = self._cosigning.seen()
+            if seen is not None or not must_answer:
+                return seen or []
+            logger.warning("no witness of the log answers, so nothing is signed yet: a log set back could not be told")
+            self._stopping.wait(RETRY_SECONDS)
             self._renew_when_due()
+        if self._stopping.is_set():
+            raise LeaseLost
+        return []
 
     def _refuse(self, refusal: LogError) -> None:
         logger.critical("the log refuses to sign: %s", refusal)
         self.refusal = refusal
+        self._work.set()
         self.log.waiters.refuse(f"the log refuses to sign, so nothing is released: {refusal}")
         self._ready.set()
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from audit.log.witnesses import KnownWitness, parse_witnesses
+
 DEFAULT_SECRETS = frozenset({"", "admin", "changeme", "password", "postgres", "root", "secret", "test", "xinqiao"})
 
 
@@ -17,8 +19,8 @@ class UnknownSetting(ValueError):
     """The environment holds a setting that this service does not know: most likely a misspelt one."""
 
 
-class ServiceSettings(BaseSettings):
-    """Base of the services' settings. Unknown variables with the service's prefix stop the start-up."""
+class ClosedSettings(BaseSettings):
+    """Base of every service's settings. Unknown variables with the service's prefix stop the start-up."""
 
     model_config = SettingsConfigDict(extra="forbid")
 
@@ -30,14 +32,6 @@ class ServiceSettings(BaseSettings):
     """Address to listen on."""
     port: int
     """Port to listen on."""
-    public_url: str
-    """The URL that clients use and sign, without a trailing slash."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that serve; one of them holds the log's lease, the others stand by for it."""
-    requests: Annotated[int, Field(ge=4, le=1024)] = 64
-    """Requests that one process has in work at once; more are asked to come again in a moment."""
-    answer_days: Annotated[int, Field(ge=1, le=366)] = 7
-    """Days for which an answer is kept, so that a repeated request gets the same bytes."""
 
     sqlite_file: ClassVar[str]
     """Name of the default database in the data folder."""
@@ -67,3 +61,37 @@ class ServiceSettings(BaseSettings):
         if unknown:
             raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; known ones are in docs/settings.md")
         return cls()
+
+
+class ServiceSettings(ClosedSettings):
+    """What a service with a log of its own shares with the other one."""
+
+    public_url: str
+    """The URL that clients use and sign, without a trailing slash."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that serve; one of them holds the log's lease, the others stand by for it."""
+    requests: Annotated[int, Field(ge=4, le=1024)] = 64
+    """Requests that one process has in work at once; more are asked to come again in a moment."""
+    answer_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """Days for which an answer is kept, so that a repeated request gets the same bytes."""
+    witnesses: str = ""
+    """Further witnesses that cosign this log, such as a bank's: ``vkey address``, several between commas."""
+    witness_quorum: Annotated[int, Field(ge=0, le=64)] = 0
+    """How many witnesses must have cosigned before anything is released; 0: all of them."""
+
+    @field_validator("witnesses")
+    @classmethod
+    def _are_witnesses(cls, text: str) -> str:
+        parse_witnesses(text)
+        return text
+
+    @property
+    def further_witnesses(self) -> tuple[KnownWitness, ...]:
+        """The further witnesses."""
+        return parse_witnesses(self.witnesses)
+
+    def quorum(self, witnesses: int) -> int:
+        """How many of so many witnesses must have cosigned; ValueError where there are fewer than the settings ask for."""
+        if self.witness_quorum > witnesses:
+            raise ValueError(f"{self.witness_quorum} witnesses are to cosign the log, but only {witnesses} are named")
+        return self.witness_quorum or max(witnesses, 1)

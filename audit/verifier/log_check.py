@@ -23,7 +23,7 @@ from pathlib import Path
 
 from audit.verifier.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from audit.verifier.errors import DamagedLog, FormatError, SignatureError
-from audit.verifier.merkle import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash, root_of
+from audit.verifier.merkle import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash, perfect_root
 from audit.verifier.note import VerifierKey
 from audit.verifier.tiles import (
     CHECKPOINT_PATH,
@@ -66,11 +66,13 @@ def check_log(
     *,
     earlier: Iterable[str] = (),
     on_entry: Callable[[int, bytes], None] | None = None,
+    on_tile: Callable[[], None] | None = None,
 ) -> LogReport:
     """Check a whole log or raise DamagedLog.
 
     `earlier`: checkpoint notes of the same log seen before; the log must extend each of them. `on_entry(index, entry)`
-    sees every entry after it was checked against its leaf hash (the root is checked last).
+    sees every entry after it was checked against its leaf hash (the root is checked last), `on_tile()` is called after each
+    256 of them.
     """
     log_keys = tuple(log_keys)
     # (1) the checkpoint and its signatures
@@ -83,13 +85,22 @@ def check_log(
     tree = CompactRange()
     roots = {known.size: EMPTY_ROOT for known in before}
     subtrees: list[bytes] = []  # the hash of each full tile of the level below
-    for index, leaf, entry in _checked_entries(fetch, head.size):
-        ended = tree.append(leaf)
+    for tile, leaves, entries in _checked_tiles(fetch, head.size):
+        if tile == tile.full and not any(tree.size < size < tree.size + TILE_WIDTH for size in roots):
+            subtrees.append(perfect_root(leaves))
+            tree.append_subtree(TILE_HEIGHT, subtrees[-1])
+        else:
+            for leaf in leaves:
+                subtrees += tree.append(leaf)[TILE_HEIGHT : TILE_HEIGHT + 1]
+                if tree.size in roots:
+                    roots[tree.size] = tree.root()
         if tree.size in roots:
             roots[tree.size] = tree.root()
-        subtrees += ended[TILE_HEIGHT : TILE_HEIGHT + 1]
         if on_entry is not None:
-            on_entry(index, entry)
+            for index, entry in enumerate(entries, tile.index * TILE_WIDTH):
+                on_entry(index, entry)
+        if on_tile is not None:
+            on_tile()
     # (3) the tiles above
     _check_upper_tiles(fetch, head.size, subtrees)
     # (4) the root
@@ -177,16 +188,17 @@ def _check_order(known: Checkpoint, head: Checkpoint) -> None:
         )
 
 
-def _checked_entries(fetch: Fetch, size: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """(index, leaf hash, entry) of all entries, each checked against its hash in the level-0 tile."""
+def _checked_tiles(fetch: Fetch, size: int) -> Iterator[tuple[Tile, list[bytes], list[bytes]]]:
+    """Each level-0 tile with its leaf hashes and entries, each entry checked against its hash."""
     for tile in tiles_at(size, 0):
         hashes = split_hashes(_fetch_tile(fetch, tile))
-        pairs = zip(hashes, _entries(fetch, tile), strict=True)
-        for index, (found, entry) in enumerate(pairs, tile.index * TILE_WIDTH):
-            leaf = leaf_hash(entry)
-            if leaf != found:
-                raise DamagedLog(f"entry {index}", f"its hash is not the one in {tile.path}: one of the two was changed")
-            yield index, leaf, entry
+        entries = list(_entries(fetch, tile))
+        leaves = [leaf_hash(entry) for entry in entries]
+        if leaves != hashes:
+            place = next(n for n, pair in enumerate(zip(leaves, hashes, strict=True)) if pair[0] != pair[1])
+            index = tile.index * TILE_WIDTH + place
+            raise DamagedLog(f"entry {index}", f"its hash is not the one in {tile.path}: one of the two was changed")
+        yield tile, leaves, entries
 
 
 def _entries(fetch: Fetch, tile: Tile) -> Iterator[bytes]:
@@ -223,7 +235,7 @@ def _check_upper_tiles(fetch: Fetch, size: int, subtrees: list[bytes]) -> None:
                     below = Tile(level - 1, start + offset)
                     raise DamagedLog(tile.path, f"hash {offset} is not that of {below.path}: one of the two was changed")
             if tile == tile.full:
-                above.append(root_of(expected))
+                above.append(perfect_root(expected))
         subtrees = above
 
 

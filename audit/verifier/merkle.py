@@ -14,6 +14,7 @@ from audit.verifier.errors import ProofError
 HASH_BYTES = 32
 LEAF_PREFIX = b"\x00"
 NODE_PREFIX = b"\x01"
+_sha256 = hashlib.sha256
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 NodeAt = Callable[[int, int], bytes]
@@ -41,12 +42,21 @@ class CompactRange:
 
     def append(self, leaf: bytes) -> list[bytes]:
         """Add one leaf hash (32 bytes) at index `size`; the hashes, by level, of the subtrees that end with it."""
-        nodes, size = [leaf], self.size
+        return self.append_subtree(0, leaf)
+
+    def append_subtree(self, level: int, node: bytes) -> list[bytes]:
+        """Add the perfect subtree of 2^level leaves with root `node`; the hashes, from that level up, of what ends with it.
+
+        ProofError where the size is no multiple of 2^level.
+        """
+        nodes, size = [node], self.size >> level
+        if size << level != self.size:
+            raise ProofError(f"no perfect subtree of {1 << level} leaves begins at {self.size}")
         while size & 1:
             nodes.append(node_hash(self.peaks.pop(), nodes[-1]))
             size >>= 1
         self.peaks.append(nodes[-1])
-        self.size += 1
+        self.size += 1 << level
         return nodes
 
     def root(self) -> bytes:
@@ -69,6 +79,17 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     for leaf in leaves:
         tree.append(leaf)
     return tree.root()
+
+
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """The root over 2^k hashes: `root_of` for a full tile, in tight loops."""
+    if len(hashes).bit_count() != 1:
+        raise ProofError(f"{len(hashes)} hashes are no perfect subtree")
+    while len(hashes) > 1:
+        hashes = [
+            _sha256(NODE_PREFIX + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)
+        ]
+    return hashes[0]
 
 
 def subtree_hash(start: int, end: int, node_at: NodeAt) -> bytes:
