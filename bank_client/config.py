@@ -25,8 +25,6 @@ file. An unknown key stops the start.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import tomllib
 from pathlib import Path
@@ -35,28 +33,12 @@ from typing import Literal
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from audit.verifier.errors import FormatError
-from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
+from audit.client.services import NodeSection, OfficeSection, ServiceName, Services
+from audit.verifier.note import VerifierKey
 from models.identity import IdentityError, canonical_id, parse_id
-from models.key_files import ConfigError as ConfigError
-from models.key_files import load_key as load_key
-from models.key_files import make_key as make_key
+from models.key_files import ConfigError, load_key, make_key
 
-class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the node is, and the keys of its log."""
-
-    url: str
-    log_key: str
-    witness_key: str = ""
-
-
-class OfficeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the office is, and the keys that verify its word."""
-
-    url: str
-    statement_key: str
-    log_key: str
-    witness_key: str
+__all__ = ["BankConfig", "ConfigError", "NodeSection", "OfficeSection", "load_key", "make_key"]
 
 
 class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,15 +56,12 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Check what the types do not say."""
         if not self.person.startswith(f"{self.institution}/"):
             raise ConfigError(f"person must be written as {self.institution}/NAME: a person acts for their own institution")
-        for section, settings in (("office", self.office), ("node", self.node)):
-            if not settings.url.startswith(("http://", "https://")):
-                raise ConfigError(f"{section}.url must begin with http:// or https://")
-            _verifier_key(f"{section}.log_key", settings.log_key, ED25519)
-            if settings.witness_key:
-                _verifier_key(f"{section}.witness_key", settings.witness_key, COSIGNATURE_V1)
-        if not self.office.witness_key:
-            raise ConfigError("office.witness_key is missing: without it no receipt of the node can be checked")
-        self.office_statement_key()
+        _ = self.services
+
+    @property
+    def services(self) -> Services:
+        """Both services; raises `ConfigError` where a key does not fit."""
+        return Services(self.office, self.node)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BankConfig:
@@ -105,19 +84,15 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def office_statement_key(self) -> Ed25519PublicKey:
         """The key that verifies the office's statements."""
-        try:
-            return Ed25519PublicKey.from_public_bytes(base64.b64decode(self.office.statement_key, validate=True))
-        except (ValueError, binascii.Error):
-            raise ConfigError("office.statement_key must be base64 of 32 bytes; ask the office for it") from None
+        return self.services.statement_key()
 
-    def log_key(self, service: Literal["node", "office"]) -> VerifierKey:
+    def log_key(self, service: ServiceName) -> VerifierKey:
         """The key of a service's log."""
-        return VerifierKey.parse(self.node.log_key if service == "node" else self.office.log_key)
+        return self.services.log_key(service)
 
-    def witness_keys(self, service: Literal["node", "office"]) -> tuple[VerifierKey, ...]:
+    def witness_keys(self, service: ServiceName) -> tuple[VerifierKey, ...]:
         """Who cosigns a service's log: the other one."""
-        vkey = self.office.witness_key if service == "node" else self.node.witness_key
-        return (VerifierKey.parse(vkey),) if vkey else ()
+        return self.services.witness_keys(service)
 
     def load_key(self) -> Ed25519PrivateKey:
         """The person's signing key; raises `ConfigError` where the file is missing, open to others or of another size."""
@@ -137,11 +112,3 @@ def _path(kind: type, value: object) -> object:
     if kind is Path:
         return Path(str(value))
     raise TypeError(f"no setting is a {kind.__name__}")
-
-
-def _verifier_key(name: str, vkey: str, algorithm: int) -> None:
-    try:
-        if VerifierKey.parse(vkey).algorithm != algorithm:
-            raise ConfigError(f"{name}: a log's verifier key has type 0x01 and a witness's type 0x04; two were mixed up")
-    except FormatError as error:
-        raise ConfigError(f"{name}: {error}") from None

@@ -9,26 +9,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from audit.client.peer import Peer
+from audit.client.services import ServiceName
 from audit.verifier.errors import LogError, SignatureError
-from audit.verifier.merkle import leaf_hash
-from audit.verifier.note import VerifierKey
-from audit.verifier.promise import open_promise
-from audit.verifier.proof import Receipt as LogReceipt
 from bank_client.config import BankConfig
 from bank_client.evidence import keep_evidence
 from bank_client.receipts import RECEIPT_SECONDS, OwedReceipts
 from models import wire
-from models.http_client import Reply, SignedClient
+from models.http_client import SignedClient
 from models.logged import Empty, LeafRef
 from models.parties import Directory, Institution, Person, Role
 from models.problems import BadSignature, Damaged, Forbidden, NotFound, Problem, Unavailable
@@ -37,9 +35,7 @@ from models.training import Receipt
 from models.wire import Signed
 
 M = TypeVar("M", bound=wire.Message)
-Service = Literal["node", "office"]
 _FIRST_POLL, _LONGEST_POLL = 0.01, 0.25  # seconds: a witness asked after each batch of leaves comes round in milliseconds
-Report = Callable[[str, str, bytes], NoReturn]
 
 
 @dataclass
@@ -49,74 +45,6 @@ class Phase:
     seconds: float = 0.0
     bytes_up: int = 0
     bytes_down: int = 0
-
-
-class Peer:
-    """One service as this person sees it. `report` is told of a bad promise: (what, detail, artefact)."""
-
-    def __init__(
-        self,
-        name: Service,
-        client: SignedClient,
-        log_key: VerifierKey,
-        witnesses: tuple[VerifierKey, ...],
-        report: Report | None = None,
-    ) -> None:
-        self.name: Service = name
-        self.client = client
-        self.log_key = log_key
-        self.witnesses = witnesses
-        self._report = report
-
-    def __repr__(self) -> str:
-        return f"Peer({self.name!r}, {self.client.base_url!r})"
-
-    def logged(self, path: str, message: wire.Message, answer: type[M], *, key: str | None = None) -> Reply[M]:
-        """POST to an endpoint that leaves leaves; each one's promise is verified.
-
-        Raises:
-            Problem: what the service refused with.
-            Damaged: a promise is not the log's, or stands for another leaf.
-        """
-        reply = self.client.logged(path, message, answer, key=key)
-        if not reply.leaves:
-            raise Damaged(f"the {self.name} answered without a leaf in its log")
-        for leaf in reply.leaves:
-            try:
-                self._verify_promise(leaf)
-            except Damaged as damage:
-                if self._report is not None:
-                    self._report("promise", damage.detail, leaf.promise)
-                raise
-        return reply
-
-    def post(self, path: str, message: wire.Message, answer: type[M]) -> M:
-        """POST to an endpoint without a leaf."""
-        return self.client.post(path, message, answer)
-
-    def get(self, path: str, answer: type[M]) -> M:
-        """GET a message."""
-        return self.client.get(path, answer)
-
-    def verify_receipt(self, leaf: LeafRef, receipt: Receipt) -> None:
-        """Check that a receipt is for this leaf and leads to a checkpoint that the witnesses have cosigned.
-
-        Raises:
-            SignatureError: not (yet) cosigned.
-            LogError: anything else that is wrong with it.
-        """
-        parsed = LogReceipt.parse(receipt.proof)
-        if (receipt.index, parsed.index) != (leaf.index, leaf.index) or leaf_hash(receipt.entry) != leaf.leaf_hash:
-            raise LogError("the receipt is for another leaf than the promised one")
-        parsed.verify(receipt.entry, [self.log_key], self.witnesses, quorum=len(self.witnesses))
-
-    def _verify_promise(self, leaf: LeafRef) -> None:
-        try:
-            promise = open_promise(leaf.promise, [self.log_key])
-        except LogError as error:
-            raise Damaged(f"the {self.name}'s log did not sign its promise: {error}") from None
-        if (promise.index, promise.leaf) != (leaf.index, leaf.leaf_hash):
-            raise Damaged(f"the {self.name}'s promise stands for another leaf of its log")
 
 
 class Bank:
@@ -261,7 +189,7 @@ class Bank:
         try:
             # Not `office.logged`: an office whose promise is bad would be reported to itself, for ever.
             for leaf in self.office.client.logged("/evidence", evidence, Empty).leaves:
-                self.office._verify_promise(leaf)
+                self.office.verify_promise(leaf)
         except (Problem, BadSignature) as problem:
             return Damaged(
                 f"{evidence.detail}. The office could not be told ({problem.detail})",
@@ -286,7 +214,7 @@ class Bank:
                 phase.bytes_up += client.traffic.up - up
                 phase.bytes_down += client.traffic.down - down
 
-    def _peer(self, name: Service, url: str) -> Peer:
+    def _peer(self, name: ServiceName, url: str) -> Peer:
         client = SignedClient(url, self.config.person, self._key)
         return Peer(name, client, self.config.log_key(name), self.config.witness_keys(name), self._bad_promise)
 
