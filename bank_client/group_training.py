@@ -21,12 +21,10 @@ from bank_client.aggregation import Aggregation, Opened
 from bank_client.alignment import AlignedCohort
 from bank_client.exchange import Exchange
 from bank_client.frames import columns_of
-from bank_client.joint_training import JointTraining, Trained, wire_opening
+from bank_client.joint_training import JointTraining, Trained
 from bank_client.session import Bank
-from crypto.lwe_params import PRODUCT
 from crypto.masked_product import digest_bp, digest_hc
 from crypto.secure_aggregation import Unmasked
-from crypto.xof import session_seed
 from models import wire
 from models.aggregation import AggregationPurpose, FileOpening, OpenAggregation
 from models.group_training import (
@@ -52,16 +50,11 @@ from models.training import (
     Figures,
     GroupTerms,
     JobPlan,
-    OpenRound,
-    ProductAnswer,
-    ProductRequest,
     Receipt,
     ReplayRound,
     RoundAnswer,
     RoundClosed,
-    RoundOpened,
     RoundTranscript,
-    session_of,
 )
 from models.wire import Signed
 
@@ -261,31 +254,18 @@ class GroupTraining(JointTraining):
         self, signed: Signed, plan: JobPlan, training: GroupBankTraining, round_: int, columns: Signed | None
     ) -> Exchange[_Played]:
         """The product with the node, as alone; its answer stays here."""
-        node, path = self._bank.node, f"/jobs/{plan.job}/rounds/{round_}"
-        opening = wire_opening(plan.job, round_, plan.rows, training.opening(round_))
-        commitments = training.opening(round_).commitments()
-        inputs = yield from self._file_inputs(signed, plan, opening, commitments, columns)
-        nonce = self._derived(f"nonce of round {round_}")
-        opened = (yield from self._ask(node, f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened)).answer
-        training.open_round(session_seed(session_of(plan.job, round_), opened.nonce, nonce))
-        b, p = training.encrypt()
-        product = ProductRequest(b=wire.pack(b), p=wire.pack(p))
-        answer = (yield from self._ask(node, f"{path}/product", product, ProductAnswer)).answer
-        shape = training.part.plan.shape(round_)
-        h = wire.unpack(answer.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False)
-        c = wire.unpack(answer.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False)
-        closed = yield from self._ask(node, f"{path}/answer", RoundAnswer(w=b"", moments=b""), RoundClosed)
+        product = yield from self._product(signed, plan, training, round_, columns)
+        node, path = self._bank.node, f"/jobs/{plan.job}/rounds/{round_}/answer"
+        closed = yield from self._ask(node, path, RoundAnswer(w=b"", moments=b""), RoundClosed)
         transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)
-        said = (transcript.job, transcript.round, transcript.nonce_node, transcript.nonce_bank, transcript.inputs)
-        digests = (transcript.product, transcript.answer)
-        if said != (plan.job, round_, opened.nonce, nonce, inputs.digest()) or digests != (
-            digest_bp(b, p).hex(), digest_hc(h, c).hex(),
-        ):  # fmt: skip
+        digests = (digest_bp(*product.sent).hex(), digest_hc(product.h, product.c).hex())
+        if not product.is_of(transcript) or digests != (transcript.product, transcript.answer):
             self._damaged("transcript", "the node signed another round than the one that was played", closed.answer.transcript)
         self._step(f"round {round_}: product")
         receipt: Receipt = yield partial(self._bank.receipt, node, closed.leaves[0])
+        opening, answer = product.opening, product.answer
         shown = ReplayRound(opening=opening, h=answer.h, c=answer.c, transcript=closed.answer.transcript, receipt=receipt)
-        return _Played(training.answer(h, c), shown)
+        return _Played(training.answer(product.h, product.c), shown)
 
     def _sum(
         self, state: GroupState, signed: Signed, terms: GroupTerms, part: MemberPlan, round_: int, played: _Played

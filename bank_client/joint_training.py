@@ -28,7 +28,7 @@ from models.http_client import Reply
 from models.privacy import PrivacyWish, grants
 from models.problems import InputsRefused, PeerUnavailable, TrainingRefused, Unavailable
 from models.scorecard import limits as rules
-from models.scorecard.bank import BankColumn, BankTraining
+from models.scorecard.bank import BankColumn, BankRounds, BankTraining, Words
 from models.scorecard.inputs import Opening as BankOpening
 from models.scorecard.limits import Limits
 from models.scorecard.options import FieldBinning
@@ -76,6 +76,22 @@ class _Played:
     opening: Opening = field(repr=False)
     answer: ProductAnswer = field(repr=False)
     closed: Reply[RoundClosed] = field(repr=False)
+
+
+@dataclass(frozen=True, repr=False)
+class _Product:
+    """What a round was opened with and what the node made of it: uint64 arrays (b, p) out, h and c back."""
+
+    opening: Opening
+    known: tuple[str, int, bytes, bytes, str]
+    sent: tuple[Words, Words]
+    answer: ProductAnswer
+    h: Words
+    c: Words
+
+    def is_of(self, said: RoundTranscript) -> bool:
+        """Whether the node's transcript is of this round."""
+        return self.known == (said.job, said.round, said.nonce_node, said.nonce_bank, said.inputs)
 
 
 class JointTraining(Resumable[Trained]):
@@ -215,10 +231,35 @@ class JointTraining(Resumable[Trained]):
         return signed, plan
 
     def _play(self, signed_plan: Signed, plan: JobPlan, training: BankTraining, round_: int) -> Exchange[_Played]:
+        # (1) to (3)
+        product = yield from self._product(signed_plan, plan, training, round_)
+        self._step(f"round {round_}: product")
+        # (4) w and the own moments → the node's signed transcript
+        w, moments = training.answer(product.h, product.c)
+        response = RoundAnswer(w=wire.pack(w), moments=wire.pack(moments))
+        closed = yield from self._ask(self._bank.node, f"/jobs/{plan.job}/rounds/{round_}/answer", response, RoundClosed)
+        transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)
+        own = digests_of(product.sent, (product.h, product.c), w, moments)
+        said = (transcript.product, transcript.answer, transcript.response, transcript.moments)
+        if said != (own.product, own.answer, own.response, own.moments) or not product.is_of(transcript):
+            self._damaged("transcript", "the node signed another round than the one that was played", closed.answer.transcript)
+        self._step(f"round {round_}: answer")
+        return _Played(product.opening, product.answer, closed)
+
+    def _product(
+        self,
+        signed_plan: Signed,
+        plan: JobPlan,
+        training: BankRounds,
+        round_: int,
+        columns: Signed | None = None,
+    ) -> Exchange[_Product]:
+        """A round up to the node's product."""
         node, path = self._bank.node, f"/jobs/{plan.job}/rounds/{round_}"
         opening = wire_opening(plan.job, round_, plan.rows, training.opening(round_))
         # (1) the office's word on the inputs, before the node's nonce is known
-        inputs = yield from self._file_inputs(signed_plan, plan, opening, training.opening(round_).commitments())
+        commitments = training.opening(round_).commitments()
+        inputs = yield from self._file_inputs(signed_plan, plan, opening, commitments, columns)
         # (2) both nonces
         nonce = self._derived(f"nonce of round {round_}")
         opened = (yield from self._ask(node, f"{path}/open", OpenRound(inputs=inputs, nonce=nonce), RoundOpened)).answer
@@ -227,24 +268,11 @@ class JointTraining(Resumable[Trained]):
         b, p = training.encrypt()
         product = ProductRequest(b=wire.pack(b), p=wire.pack(p))
         answer = (yield from self._ask(node, f"{path}/product", product, ProductAnswer)).answer
-        self._step(f"round {round_}: product")
-        shape = training.plan.shape(round_)
+        shape = training.shape(round_)
         h = wire.unpack(answer.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False)
         c = wire.unpack(answer.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False)
-        # (4) w and the own moments → the node's signed transcript
-        w, moments = training.answer(h, c)
-        response = RoundAnswer(w=wire.pack(w), moments=wire.pack(moments))
-        closed = yield from self._ask(node, f"{path}/answer", response, RoundClosed)
-        transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)
-        own = digests_of((b, p), (h, c), w, moments)
-        said = (transcript.product, transcript.answer, transcript.response, transcript.moments)
-        known = (transcript.job, transcript.round, transcript.nonce_node, transcript.nonce_bank, transcript.inputs)
-        if said != (own.product, own.answer, own.response, own.moments) or known != (
-            plan.job, round_, opened.nonce, nonce, inputs.digest(),
-        ):  # fmt: skip
-            self._damaged("transcript", "the node signed another round than the one that was played", closed.answer.transcript)
-        self._step(f"round {round_}: answer")
-        return _Played(opening, answer, closed)
+        known = (plan.job, round_, opened.nonce, nonce, inputs.digest())
+        return _Product(opening, known, (b, p), answer, h, c)
 
     def _file_inputs(
         self,

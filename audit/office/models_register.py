@@ -148,9 +148,11 @@ class ModelRegister:
         end = None if again else call.now
 
         def record(connection: Connection) -> None:
-            if not models.change(
-                connection, model, asked.state, asked.reason, approval=approval, review_by=review_by, ends_at=end
-            ):  # fmt: skip
+            done = models.change(
+                connection, model.id, model.state, asked.state, asked.reason,
+                approval=approval, review_by=review_by, ends_at=end,
+            )  # fmt: skip
+            if not done:
                 raise Conflict("this model was changed at the same moment; look at it again")
             models.note(connection, model.id, _event(call, asked.state, asked.reason, review_by))
             parties.raise_version(connection)
@@ -227,7 +229,8 @@ class ModelRegister:
         end = end if parent.ends_at is None else min(end, parent.ends_at)
         reason = f"replaced by {successor.id}"
         models.change(
-            connection, parent, REPLACED, reason, approval=parent.approval, review_by=parent.review_by, ends_at=end
+            connection, parent.id, parent.state, REPLACED, reason,
+            approval=parent.approval, review_by=parent.review_by, ends_at=end,
         )  # fmt: skip
         models.note(connection, parent.id, _event(call, REPLACED, reason, parent.review_by))
         parties.raise_version(connection)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.masked_product import BankProduct
+from crypto.masked_product import BankProduct, ProductShape
 
 from .binning import Bins, column_bins
 from .inputs import BankVector, Opening, check_inputs
@@ -93,7 +94,53 @@ def sent_levels(plan: Plan, column: BankColumn, number: int, labels: Codes, seed
     return clipped(levels) if plan.privacy is not None and plan.privacy.rows else levels
 
 
-class BankTraining:
+class BankRounds(ABC):
+    """The rounds of one training at a bank, in their order: what alone and together with others has in common."""
+
+    def __init__(self) -> None:
+        self._openings: dict[int, Opening] = {}
+        self._round = 0
+        self._product: BankProduct | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(round={self._round}, inputs=<secret>)"
+
+    @abstractmethod
+    def shape(self, round_: int) -> ProductShape:
+        """What a round's product looks like."""
+
+    def opening(self, round_: int) -> Opening:
+        """What the office is shown: before the round for its word on the inputs, and once more for its replay."""
+        if round_ not in self._openings:
+            raise OutOfOrder("the inputs of this round are not known yet", "Finish the round before it first.")
+        return self._openings[round_]
+
+    def open_round(self, session_seed: bytes) -> None:
+        """Begin the next round with the seed from both nonces."""
+        if self._product is not None or self._round >= ROUNDS[-1]:
+            raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
+        opening, shape = self.opening(self._round + 1), self.shape(self._round + 1)
+        self._round += 1
+        self._product = BankProduct(shape, session_seed, opening.alphas[: len(shape.vectors)], opening.seed)
+
+    def encrypt(self) -> tuple[Words, Words]:
+        """(b, p): uint64[V, N] and uint64[V, n]."""
+        return self._current.encrypt()
+
+    def _close(self, h: Words, c: Words) -> Words:
+        """(h, c) → w uint64[J, V]; once a round, since two answers under one seed would tell it."""
+        w = self._current.answer(h, c)
+        self._product = None
+        return w
+
+    @property
+    def _current(self) -> BankProduct:
+        if self._product is None:
+            raise OutOfOrder("no round is open", "Open a round first.")
+        return self._product
+
+
+class BankTraining(BankRounds):
     """One training at the bank. For each of two rounds: `opening` (to the office), `open_round`, `encrypt`, `answer`.
 
     Args:
@@ -115,6 +162,7 @@ class BankTraining:
         limits: Limits,
         seeds: Sequence[bytes] | None = None,
     ) -> None:
+        super().__init__()
         if len(columns) != plan.bank_columns:
             raise InputRefused("wrong-vectors", f"The plan names {plan.bank_columns} columns of the bank")
         if plan.privacy is not None:
@@ -132,36 +180,11 @@ class BankTraining:
         }
         for round_ in reversed(ROUNDS):  # the last one has all columns, so a limit by their number is told as it is
             check_inputs(self._openings[round_], limits, plan.rows, plan.node_fields)
-        self._round = 0
-        self._product: BankProduct | None = None
 
-    def __repr__(self) -> str:
-        return f"BankTraining(round={self._round}, inputs=<secret>)"
-
-    def opening(self, round_: int) -> Opening:
-        """What the office is shown: before the round for its word on the inputs, and after the job for its replay."""
-        return self._openings[round_]
-
-    def open_round(self, session_seed: bytes) -> None:
-        """Begin the next round with the seed from both nonces."""
-        if self._product is not None or self._round >= ROUNDS[-1]:
-            raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
-        self._round += 1
-        opening = self._openings[self._round]
-        self._product = BankProduct(self.plan.shape(self._round), session_seed, opening.alphas, opening.seed)
-
-    def encrypt(self) -> tuple[Words, Words]:
-        """(b, p): uint64[V, N] and uint64[V, n]."""
-        return self._current.encrypt()
+    def shape(self, round_: int) -> ProductShape:
+        """What a round's product looks like."""
+        return self.plan.shape(round_)
 
     def answer(self, h: Words, c: Words) -> tuple[Words, Integers]:
-        """(h, c) → w uint64[J, V] and the bank's moments; once a round, since two answers under one seed would tell it."""
-        w = self._current.answer(h, c)
-        self._product = None
-        return w, moments_of(self._openings[self._round], self._round, self.plan.own_noise)
-
-    @property
-    def _current(self) -> BankProduct:
-        if self._product is None:
-            raise OutOfOrder("no round is open", "Open a round first.")
-        return self._product
+        """(h, c) → w uint64[J, V] and the bank's moments."""
+        return self._close(h, c), moments_of(self._openings[self._round], self._round, self.plan.own_noise)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.masked_product import BankProduct
+from crypto.masked_product import ProductShape
 
+from .bank import BankRounds
 from .group import MemberPlan, masked_words
 from .group_inputs import check_group_inputs, code_vector, own_part
 from .inputs import BankVector, Opening
-from .limits import Limits, OutOfOrder
+from .limits import Limits
 from .rounds import COUNTS, MOMENTS, ROUNDS
 
 Words = NDArray[np.uint64]
@@ -21,7 +22,7 @@ Codes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 
-class GroupBankTraining:
+class GroupBankTraining(BankRounds):
     """One training at one of the banks. For each round: `opening` (to the office), `open_round`, `encrypt`, `answer`.
 
     Args:
@@ -43,17 +44,17 @@ class GroupBankTraining:
         limits: Limits,
         seeds: Sequence[bytes] | None = None,
     ) -> None:
+        super().__init__()
         self.part, self._limits = part, limits
         self._codes = tuple(np.asarray(column, dtype=np.uint8) for column in codes)
         self._labels = BankVector.of_labels(labels)
         self._seeds = tuple(seeds or [secrets.token_bytes(32) for _ in ROUNDS])
         first = Opening((self._labels, *(code_vector(column) for column in self._codes)), self._seeds[0])
         self._openings = {COUNTS: self._checked(first, COUNTS, ())}
-        self._round = 0
-        self._product: BankProduct | None = None
 
-    def __repr__(self) -> str:
-        return f"GroupBankTraining(round={self._round}, inputs=<secret>)"
+    def shape(self, round_: int) -> ProductShape:
+        """What a round's product looks like."""
+        return self.part.plan.shape(round_)
 
     def take_levels(self, levels: Sequence[Integers]) -> None:
         """The common levels int64[B] of each column, before round 2; raises `InputRefused`."""
@@ -61,37 +62,11 @@ class GroupBankTraining:
         second = Opening((self._labels, *columns), self._seeds[1])
         self._openings[MOMENTS] = self._checked(second, MOMENTS, levels)
 
-    def opening(self, round_: int) -> Opening:
-        """What the office is shown: before the round for its word on the inputs, and before anything is unmasked."""
-        if round_ not in self._openings:
-            raise OutOfOrder("the common levels are not known yet", "Take them first.")
-        return self._openings[round_]
-
-    def open_round(self, session_seed: bytes) -> None:
-        """Begin the next round with the seed from both nonces."""
-        if self._product is not None or self._round >= ROUNDS[-1]:
-            raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
-        opening = self.opening(self._round + 1)
-        self._round += 1
-        shape = self.part.plan.shape(self._round)
-        self._product = BankProduct(shape, session_seed, opening.alphas[: len(shape.vectors)], opening.seed)
-
-    def encrypt(self) -> tuple[Words, Words]:
-        """(b, p): uint64[V, N] and uint64[V, n]."""
-        return self._current.encrypt()
-
     def answer(self, h: Words, c: Words) -> Words:
         """(h, c) → the words that go under the masks: w and the bank's own counts or moments. Never send them bare."""
-        w = self._current.answer(h, c)
-        self._product = None
+        w = self._close(h, c)
         return masked_words(w, own_part(self._openings[self._round], self._round, self.part.columns))
 
     def _checked(self, opening: Opening, round_: int, levels: Sequence[Integers]) -> Opening:
         check_group_inputs(opening, round_, self.part, levels, self._limits)
         return opening
-
-    @property
-    def _current(self) -> BankProduct:
-        if self._product is None:
-            raise OutOfOrder("no round is open", "Open a round first.")
-        return self._product

@@ -21,6 +21,7 @@ from models.scorecard.learner import Learner
 from models.scorecard.limits import InputRefused
 from models.scorecard.moments import CLIP, SCALE, bank_moments
 from models.scorecard.noise import NodeNoise, alpha_mac
+from tests.attacks.reading import r_squared
 from tests.models.scorecard_job import LIMITS, MAC_KEY, cohort, node_columns
 
 NAME = "near-copies"
@@ -87,13 +88,7 @@ def _trial(seed: int, naive: bool) -> tuple[Floats, Floats]:
 
 def campaign(count: int, seed: int) -> dict[str, Any]:
     """R² of the target's cells over `count` cohorts, on this build and on the naive one."""
-
-    def r_squared(naive: bool) -> float:
-        pairs = [_trial(seed + trial, naive) for trial in range(count)]
-        guesses, cells = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        return float(np.corrcoef(guesses, cells)[0, 1] ** 2)
-
-    ours, naive = r_squared(False), r_squared(True)
+    ours, naive = r_squared(_trial, count, seed)
     assert naive > 0.5, "with the noise of one question, many copies must read the row"
     assert ours <= LARGEST, "many near copies read the row through the noise"
     return {"copies": COPIES, "rows": ROWS, "R², near copies": round(ours, 4), "R², naive build": round(naive, 4)}

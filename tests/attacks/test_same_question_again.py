@@ -22,6 +22,7 @@ from models.scorecard.inputs import BankVector
 from models.scorecard.learner import Learner
 from models.scorecard.moments import SCALE, bank_moments
 from models.scorecard.noise import NodeNoise, alpha_mac
+from tests.attacks.reading import r_squared
 from tests.models.scorecard_job import LIMITS, MAC_KEY, cohort, node_columns
 
 NAME = "same-question-again"
@@ -93,13 +94,7 @@ def _trial(seed: int, naive: bool) -> tuple[Floats, Floats]:
 
 def campaign(count: int, seed: int) -> dict[str, Any]:
     """R² of the target's cells over `count` cohorts, on this build and on the naive one."""
-
-    def r_squared(naive: bool) -> float:
-        pairs = [_trial(seed + trial, naive) for trial in range(count)]
-        guesses, cells = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        return float(np.corrcoef(guesses, cells)[0, 1] ** 2)
-
-    ours, naive = r_squared(False), r_squared(True)
+    ours, naive = r_squared(_trial, count, seed)
     assert naive > 0.3, "with the noise in common, the differences of many trainings must read the row"
     assert ours <= LARGEST, "the differences of many trainings read the row"
     return {"trainings": TRAININGS, "rows": ROWS, "R², differences": round(ours, 4), "R², naive build": round(naive, 4)}

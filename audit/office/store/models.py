@@ -94,12 +94,13 @@ def decide(
     connection: Connection, model_id: str, state: str, reason: str, approval: Signed | None, review_by: int
 ) -> bool:  # fmt: skip
     """Record the decision on a registered model; False where it is decided already."""
-    return _change(connection, model_id, FILED, state, reason, approval, review_by, None)
+    return change(connection, model_id, FILED, state, reason, approval=approval, review_by=review_by, ends_at=None)
 
 
 def change(
     connection: Connection,
-    known: StoredModel,
+    model_id: str,
+    before: str,
     state: str,
     reason: str,
     *,
@@ -107,20 +108,7 @@ def change(
     review_by: int,
     ends_at: int | None,
 ) -> bool:
-    """Move a decided model to another state; False where it is in another one than is known."""
-    return _change(connection, known.id, known.state, state, reason, approval, review_by, ends_at)
-
-
-def _change(
-    connection: Connection,
-    model_id: str,
-    before: str,
-    state: str,
-    reason: str,
-    approval: Signed | None,
-    review_by: int,
-    ends_at: int | None,
-) -> bool:
+    """Move a model from the state `before` to another; False where it is in another one by now."""
     values = {"state": state, "reason": reason, "review_by": review_by, "ends_at": ends_at}
     values["approval"] = None if approval is None else encode(approval)
     done = connection.execute(update(model).where(model.c.id == model_id, model.c.state == before).values(**values))
