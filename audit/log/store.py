@@ -248,11 +248,9 @@ def _checkpoint(row: Any) -> StoredCheckpoint | None:
     return None if row is None else StoredCheckpoint(int(row.size), row.note, int(row.time))
 
 
-def _contiguous(rows: Any, start: int) -> list[bytes]:
-    """The values of (index, value) rows up to the first gap."""
-    values: list[bytes] = []
-    for index, value in rows:
-        if index != start + len(values):
-            break
-        values.append(bytes(value))
-    return values
+def _contiguous(result: Any, start: int) -> list[bytes]:
+    """The values of (index, value) rows, which are in order, up to the first gap."""
+    rows = result.all()
+    while rows and rows[-1][0] != start + len(rows) - 1:
+        rows.pop()
+    return [value for _, value in rows]

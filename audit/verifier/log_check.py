@@ -23,7 +23,7 @@ from pathlib import Path
 
 from audit.verifier.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from audit.verifier.errors import DamagedLog, FormatError, SignatureError
-from audit.verifier.merkle import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hash, perfect_root
+from audit.verifier.merkle import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hashes, perfect_root
 from audit.verifier.note import VerifierKey
 from audit.verifier.tiles import (
     CHECKPOINT_PATH,
@@ -193,7 +193,7 @@ def _checked_tiles(fetch: Fetch, size: int) -> Iterator[tuple[Tile, list[bytes],
     for tile in tiles_at(size, 0):
         hashes = split_hashes(_fetch_tile(fetch, tile))
         entries = list(_entries(fetch, tile))
-        leaves = [leaf_hash(entry) for entry in entries]
+        leaves = leaf_hashes(entries)
         if leaves != hashes:
             place = next(n for n, pair in enumerate(zip(leaves, hashes, strict=True)) if pair[0] != pair[1])
             index = tile.index * TILE_WIDTH + place

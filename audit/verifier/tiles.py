@@ -90,23 +90,22 @@ def levels_of(size: int) -> range:
 
 def encode_bundle(entries: Iterable[bytes]) -> bytes:
     """An entry bundle; EntryTooLarge."""
-    bundle = bytearray()
+    parts: list[bytes] = []
     for entry in entries:
         check_entry(entry)
-        bundle += len(entry).to_bytes(2, "big") + entry
-    return bytes(bundle)
+        parts += (len(entry).to_bytes(2, "big"), entry)
+    return b"".join(parts)
 
 
 def decode_bundle(bundle: bytes) -> Iterator[bytes]:
     """The entries of a bundle one by one; FormatError where the bytes end inside an entry."""
-    position = 0
-    while position < len(bundle):
-        start = position + 2
-        end = start + int.from_bytes(bundle[position:start], "big")
-        if end > len(bundle) or start > len(bundle):
+    end, length = 0, len(bundle)
+    while end < length:
+        start = end + 2
+        end = start + int.from_bytes(bundle[end:start], "big")
+        if end > length or start > length:
             raise FormatError("the bundle ends inside this entry")
         yield bundle[start:end]
-        position = end
 
 
 def split_hashes(tile: bytes) -> list[bytes]:
