@@ -76,13 +76,15 @@ class _Watch:
                 "enumeration",
                 f"{values[missing]} of {values[all_]} bulk questions of a day were about subjects without consent: "
                 f"a share of {share:.2f}; up to {settings.unconsented_share:.2f} raises no alarm",
+                share,
+                settings.unconsented_share,
             )
 
     def _burst(self, asked: Attempt) -> None:
         most = self._settings.burst_checks
         # One more than the limit is enough to know.
         if questions.count_single(self._connection, asked.officer, asked.at - BURST_SECONDS, most) >= most:
-            self._raise("burst", f"more than {most} single questions within {BURST_SECONDS // 60} minutes")
+            self._raise("burst", f"more than {most} single questions within {BURST_SECONDS // 60} minutes", most + 1, most)
 
     def _walk(self, asked: Attempt) -> None:
         since, most = asked.at - WALK_SECONDS, self._settings.walk_subjects
@@ -94,15 +96,17 @@ class _Watch:
         before = questions.distinct_subjects(self._connection, asked.officer, asked.region, since)
         if before >= most:
             where = f"region {asked.region}" if asked.region else "no known region"
-            self._raise("walk", f"more than {most} distinct subjects of {where} within 24 hours without an approved batch")
+            detail = f"more than {most} distinct subjects of {where} within 24 hours without an approved batch"
+            self._raise("walk", detail, before + 1, most)
 
     def _refusals(self, asked: Attempt) -> None:
         key, most = ("refused", asked.officer, self._day), self._settings.refused_questions
         refused = counts.add(self._connection, {key: 1})[key]
         if refused > most:
-            self._raise("refusals", f"{refused} questions of a day were refused or found no consent; {most} raise no alarm")
+            detail = f"{refused} questions of a day were refused or found no consent; {most} raise no alarm"
+            self._raise("refusals", detail, refused, most)
 
-    def _raise(self, rule: str, detail: str) -> None:
+    def _raise(self, rule: str, detail: str, measured: float | None = None, threshold: float | None = None) -> None:
         alarms.raise_or_count(
             self._connection,
             same=self._same(rule),
@@ -111,6 +115,8 @@ class _Watch:
             institution=self._call.institution.id,
             about=self._call.person.id,
             detail=detail,
+            measured=measured,
+            threshold=threshold,
         )
 
     def _same(self, rule: str) -> tuple[object, ...]:

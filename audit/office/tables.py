@@ -14,7 +14,7 @@ several banks     ``office_acceptance`` (who takes part in a project), ``office_
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 from audit.log.tables import log_tables
 from audit.service.schema import NAMING
@@ -153,6 +153,7 @@ manifest = Table(
     Column("digest", String(64), nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("sealed_at", BigInteger, nullable=False),
+    Index("ix_office_manifest_sealed_at", "sealed_at"),
 )
 
 ticket = Table(
@@ -171,7 +172,12 @@ ticket = Table(
     # Tickets of the first schema have neither of these.
     Column("digest", String(64)),
     Column("batch", Id),
+    # Of the context, what the daily reconciliation counts by.
+    Column("table_name", Id, nullable=False, server_default=""),
+    Column("epoch", BigInteger, nullable=False, server_default="-1"),
+    Column("expires", BigInteger, nullable=False, server_default="0"),
     Index("ix_office_ticket_digest", "digest", unique=True),
+    Index("ix_office_ticket_issued_at", "issued_at"),
 )
 
 batch = Table(
@@ -221,13 +227,14 @@ report = Table(
     Column("digest", String(64), nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("filed_at", BigInteger, nullable=False),
+    Index("ix_office_report_filed_at", "filed_at"),
 )
 
 access = Table(
     "office_access",
     metadata,
     Column("id", Serial, primary_key=True),
-    Column("subject", Id, nullable=False, index=True),
+    Column("subject", Id, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("bank", Id, nullable=False),
     Column("officer", Id, nullable=False),
@@ -238,7 +245,22 @@ access = Table(
     Column("region", Word),
     Column("batch", Id),
     Column("ticket", String(64)),
-    Index("ix_office_access_officer_at", "officer", "at"),
+    Column("project", Id, nullable=False, server_default=""),
+    Column("epoch", BigInteger, nullable=False, server_default="-1"),
+    # An auditor's search begins with one of these, newest first; most rows are in no batch.
+    Index("ix_office_access_at", "at"),
+    *(
+        Index(f"ix_office_access_{name}_at", name, "at")
+        for name in ("officer", "subject", "bank", "project", "table_name", "outcome")
+    ),
+    Index("ix_office_access_ticket", "ticket"),
+    Index(
+        "ix_office_access_batch_at",
+        "batch",
+        "at",
+        sqlite_where=text("batch is not null"),
+        postgresql_where=text("batch is not null"),
+    ),
 )
 
 alignment = Table(
@@ -329,5 +351,13 @@ alarm = Table(
     Column("same", String(64)),
     Column("count", BigInteger, nullable=False, server_default="1"),
     Column("last_at", BigInteger),
+    # What an auditor said of it last, and the numbers of its rule where it has any.
+    Column("state", Word, nullable=False, server_default="open"),
+    Column("handled_by", Id, nullable=False, server_default=""),
+    Column("handled_at", BigInteger),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("measured", Float),
+    Column("threshold", Float),
     Index("ix_office_alarm_same", "same", unique=True),
+    Index("ix_office_alarm_state", "state", "id"),
 )

@@ -184,6 +184,9 @@ class _Asking:
             issued_at=self._call.now,
             digest=signed.digest(),
             batch=self._batch_id,
+            table_name=request.context.table,
+            epoch=request.context.epoch,
+            expires=request.context.expires,
         )
         facts = {**_facts(request), **self._batch_fact(), "ticket": issued.digest, "consent": commitment.hex()}
         opening = {"subject": question.subject, "query_consent": query.id, "collection_consent": collection.id}
@@ -225,6 +228,8 @@ class _Asking:
             region=region_of(question.subject),
             batch=self._batch_id,
             ticket=None if issued is None else issued.digest,
+            project=context.project[:128],
+            epoch=context.epoch,
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
+from audit.office.audit_tables import table_field
 from audit.office.tables import manifest
 from models.tables import Manifest
 from models.wire import Signed, decode, encode
@@ -44,3 +45,7 @@ def add(connection: Connection, sealed: Sealed, now: int) -> None:
     new = sealed.manifest
     row = {"table_name": new.table, "epoch": new.epoch, "digest": sealed.digest, "document": encode(sealed.statement)}
     connection.execute(insert(manifest).values(**row, sealed_at=now))
+    known = set(connection.execute(select(table_field.c.field).where(table_field.c.table_name == new.table)).scalars())
+    names = new.fields or new.field_sets
+    if added := [{"field": name, "table_name": new.table} for name in names if name not in known]:
+        connection.execute(insert(table_field), added)

@@ -30,6 +30,9 @@ class Issued:
     issued_at: int
     digest: str
     batch: str | None
+    table_name: str = ""
+    epoch: int = -1
+    expires: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +52,8 @@ class Attempt:
     region: str
     batch: str | None = None
     ticket: str | None = None
+    project: str = ""
+    epoch: int = -1
 
 
 # What is asked at every single question is built once: that costs more than to run it.
