@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .limits import LimitRefused, Limits
+from .limits import FieldTooSparse, Limits
 from .options import FieldBinning, binning_of
 
 MOST_BINS = 20
@@ -139,18 +139,14 @@ def numeric_bins(
     A special value with fewer than `support` rows, or where no bin is left for it, is a number like any other.
 
     Raises:
-        LimitRefused: fewer than `support` values are present.
+        FieldTooSparse: fewer than `support` values are present.
     """
     special = special_with_support(values, special, most, support)
     most -= len(special)
     present = values[~np.isnan(values) & ~np.isin(values, special)]
     absent = int(np.count_nonzero(np.isnan(values)))
     if present.size < support:
-        raise LimitRefused(
-            "field-too-sparse",
-            f"The field {field} has a value for fewer than {support} rows",
-            "Leave it out of the project.",
-        )
+        raise FieldTooSparse(field, support)
     own_missing = bool(own_missing and absent >= support and most > 1)
     distinct, rows = np.unique(present, return_counts=True)
     last = _grains(rows)
@@ -175,7 +171,7 @@ def category_bins(
     Missing values have the last bin to themselves where they have `support`, and otherwise count as rare.
 
     Raises:
-        LimitRefused: nearly all values are missing.
+        FieldTooSparse: nearly all values are missing.
     """
     names, rows = np.unique(np.array([str(v) for v in values]), return_counts=True)
     by_rows = sorted(zip(rows.tolist(), names.tolist(), strict=True), key=lambda pair: (-pair[0], pair[1]))
@@ -188,11 +184,7 @@ def category_bins(
     if rest >= support and len(kept) == most:
         kept = kept[:-1]
     if own_missing and not kept and rest < support:
-        raise LimitRefused(
-            "field-too-sparse",
-            f"The field {field} has a value for fewer than {support} rows",
-            "Leave it out of the project.",
-        )
+        raise FieldTooSparse(field, support)
     own_rest = rest >= support or not kept
     names_kept = tuple(name for _, name in kept)
     missing = len(kept) + own_rest if own_missing else None

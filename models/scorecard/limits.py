@@ -28,6 +28,15 @@ class LimitRefused(Refused):
     """A limit of `Limits` is reached."""
 
 
+class FieldTooSparse(LimitRefused):
+    """A node field has hardly any values here: said of the data, so whoever asks for it pays as for a training."""
+
+    def __init__(self, field: str, support: int) -> None:
+        super().__init__(
+            "field-too-sparse", f"The field {field} has a value for fewer than {support} rows", "Leave it out of the project."
+        )
+
+
 class InputRefused(Refused):
     """A bank's opened input is malformed; the reason names the input, never a row of it."""
 

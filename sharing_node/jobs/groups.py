@@ -128,8 +128,14 @@ class Groups:
         try:
             planned = plan_group(self._node, call.engine, found, project, seats)
         except rules.Refused as refused:
-            text = str(refused)
-            return lambda connection: self._end(connection, found, text)
+            text, told = str(refused), isinstance(refused, rules.FieldTooSparse)
+
+            def end(connection: Connection) -> list[LeafDraft]:
+                if told:  # of the data, so it counts as a training
+                    state.count_training(connection, project.id, min(project.trainings, self._node.limits.trainings))
+                return self._end(connection, found, text)
+
+            return end
 
         def make(connection: Connection) -> list[LeafDraft]:
             state.one_at_a_time(connection)

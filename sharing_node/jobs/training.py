@@ -88,10 +88,18 @@ class Trainings:
             fields = wanted_fields(node, project, body.node_fields)
             raw = records.numeric_columns(connection, fields, cohort.subjects, node.marks(), node.today())
         limits = replace(node.limits, levels=min(body.max_bins, node.limits.levels))
+        allowed = min(project.trainings, limits.trainings)
         with refusals():
             limits.check_cohort(len(cohort.subjects))
             limits.check_trainings(used)
-            columns, notes = node_columns(fields, raw, limits, asked, body.binning)
+            try:
+                columns, notes = node_columns(fields, raw, limits, asked, body.binning)
+            except rules.FieldTooSparse as error:
+                said = f"{error.reason}; this was read off the data, so it counts as one of the project's trainings"
+                raise Refused(
+                    TrainingRefused(said, advice=error.accepted),
+                    attach=lambda connection, _: state.count_training(connection, project.id, allowed),
+                ) from None
         plan = Plan(columns.rows, columns.bins, body.bank_columns)
         with call.engine.connect() as connection:
             plan = replace(plan, privacy=privacy_ledger.planned(connection, project, body.privacy, plan))
@@ -124,7 +132,7 @@ class Trainings:
             state.one_at_a_time(connection)
             if aggregates_asked(connection, cohort) != asked:
                 raise Conflict("another training on these subjects was opened at the same time; open this one again")
-            state.count_training(connection, project.id, min(project.trainings, limits.trainings))
+            state.count_training(connection, project.id, allowed)
             state.add_job(connection, job, cohort, signed, aggregates=plan.label_aggregates, at=call.now)
             if spent is not None:
                 spent.record(connection, call.now)

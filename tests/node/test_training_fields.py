@@ -137,6 +137,23 @@ def test_the_plan_repeats_what_was_asked_and_figures_bring_tables(tmp_path: Path
     worker.close()
 
 
+def test_what_a_refusal_says_of_the_data_is_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a bank could ask of cohort after cohort whether 50 people have a value."""
+    county = County(tmp_path, f"sqlite:///{tmp_path}/node.db")
+    for place, subject in enumerate(county.subjects):
+        county.values[subject][2] = 1.0 if place < 49 else np.nan
+    monkeypatch.setattr(records, "numeric_columns", county.numeric_columns)
+    worker = Worker(county)
+    asked = OpenJob(project="p-bank-a", cohort="c-bank-a", bank_columns=0, max_bins=3)
+    for number in range(12):
+        with pytest.raises(TrainingRefused, match=r"fewer than 50 rows; .*counts as one of the project's trainings"):
+            worker.ask(Ask("open", asked, {"number": str(number)}, Signed))
+    for fields in ((), ("n0", "n1")):
+        with pytest.raises(TrainingRefused, match="used its 12 trainings"):
+            worker.ask(Ask("open", wire.replace(asked, node_fields=fields), {"after": str(fields)}, Signed))
+    worker.close()
+
+
 def _questions(worker: Worker) -> set[bytes]:
     with worker.engine.connect() as connection:
         return set(connection.scalars(select(JobCountsRow.question)))
