@@ -125,6 +125,12 @@ def gaussian(key: bytes, context: bytes, count: int, sd: int) -> NDArray[np.int6
     return gaussian_from_words(stream.reshape(count, WORDS_PER_SAMPLE), sd)
 
 
+def uniform(key: bytes, context: bytes, count: int, bound: int) -> NDArray[np.uint64]:
+    """``count`` values uniform in [0, ``bound``) within 2^-64, bound below 2^64: uint64[count]."""
+    stream = words(key, context, 2 * count)
+    return _uniform_below(bound, stream[:count], stream[count:])
+
+
 def ternary(key: bytes, context: bytes, count: int) -> NDArray[np.int64]:
     """``count`` values, each −1, 0 or 1 with probability 1/3 (within 2^-64): int64[count]."""
     high, _ = _multiply_high(words(key, context, count), 3)
