@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -173,7 +174,10 @@ def test_a_subject_is_counted_in_few_tables(tmp_path: Path) -> None:
             stored = state.cohort(connection, cohort)
             state.add_job(connection, f"j{number}", stored, signed, aggregates=0, at=NOW + number)
             counts.add(connection, f"j{number}", nothing, question, at)
-        most = lambda subjects, question: counts.most_questions(connection, subjects, question, NOW - 10)  # noqa: E731
+
+        def most(subjects: Sequence[str], question: bytes) -> int:
+            return counts.most_questions(connection, subjects, question, NOW - 10)
+
         assert most(county.subjects, b"4") == 2, "questions of both banks, equal ones once, old and hidden ones not"
         assert most(county.subjects[20:], b"4") == 1
         assert most(county.subjects, b"1") == 1, "asking the same again is no further look"
