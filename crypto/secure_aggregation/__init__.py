@@ -9,7 +9,7 @@ registered Ed25519 key over the digest of the round (session, number, members, l
     bank u                                                        node
     ── 0  cipher key, mask key (X25519), H(seed) ───────────────>
        <─ key list: all of them, as they were signed ───────────
-    ── 1  for each v: Enc_uv(share_v of mask key, of seed) ─────>     Shamir, any t of K
+    ── 1  for each v: Enc_uv(share_v of mask key, of seed), each signed ─>  Shamir, any t of K
        <─ what the others have sealed for u ────────────────────
     ── 2  y = x + PRG(seed) + Σ_{u<v} PRG(k_uv) − Σ_{v<u} ──────>
     (where inputs are proven: mask key, seed, x ─> office, which recomputes y and signs; who fails counts as dropped)

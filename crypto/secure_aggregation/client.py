@@ -21,11 +21,13 @@ from crypto.secure_aggregation.messages import (
     KeyAdvertisement,
     MaskedInput,
     Opening,
+    SealedShares,
     SharePair,
     Unmasking,
     decode,
     digest,
     encode,
+    opened,
     sign,
 )
 from crypto.secure_aggregation.round import Round, Unmasked, check_history
@@ -139,7 +141,7 @@ class Participant:
             of_key, of_seed = shamir.split(state.mask_private, total, t), shamir.split(state.seed, total, t)
             pairs = {name: SharePair(of_key[self.round.index(name)], of_seed[self.round.index(name)]) for name in listed}
             sealed = {
-                name: self._seal(key_list, keys.cipher_key, sender=state.name, recipient=name).seal(pairs[name])
+                name: self._sealed(key_list, keys.cipher_key, name, pairs[name])
                 for name, keys in listed.items()
                 if name != state.name
             }
@@ -271,6 +273,11 @@ class Participant:
             self.round, digest(key_list), self._state.cipher_private, peer, sender=sender, recipient=recipient
         )
 
+    def _sealed(self, key_list: bytes, peer: bytes, recipient: str, shares: SharePair) -> bytes:
+        data = self._seal(key_list, peer, sender=self._state.name, recipient=recipient).seal(shares)
+        keys, sender = digest(key_list), self._state.name
+        return sign(SealedShares(round=self.round.digest, sender=sender, keys=keys, recipient=recipient, data=data), self._key)
+
     def _open_delivery(self, data: bytes, cipher_keys: dict[str, bytes]) -> dict[str, SharePair]:
         state = self._state
         delivery = decode(data, Delivery, self.round)
@@ -279,13 +286,16 @@ class Participant:
         expect_enough(self.round, len(delivery.sealed) + 1)
         received = {}
         for name, sealed in sorted(delivery.sealed.items()):
-            seal = self._seal(state.key_list, cipher_keys[name], sender=name, recipient=state.name)
-            received[name] = pair = seal.open(sealed)
+            message = opened(sealed, SealedShares, self.round, name)
+            if (message.keys, message.recipient) != (digest(state.key_list), state.name):
+                raise AggregationRefused(f"the shares that come from {name} are for another bank or list of keys")
             try:
+                pair = self._seal(state.key_list, cipher_keys[name], sender=name, recipient=state.name).open(message.data)
                 for share in (pair.mask_key, pair.seed):
                     shamir.check_share(self.round.index(state.name), share)
-            except InvalidShare as error:
-                raise AggregationRefused(f"{name} has sealed something that is no share: {error}") from None
+            except (AggregationRefused, InvalidShare) as error:
+                raise AggregationRefused(f"by {name}, who has signed it, not by the node: {error}") from None
+            received[name] = pair
         return received
 
 

@@ -79,13 +79,11 @@ class ShareSeal:
         return nonce + self._aead.encrypt(nonce, encode(shares), self._bound)
 
     def open(self, sealed: bytes) -> SharePair:
-        """What was sealed; raises ``AggregationRefused`` naming the sender."""
+        """What was sealed; raises ``AggregationRefused``."""
         try:
             return decode_shares(self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self._bound))
         except (InvalidTag, ValueError):
-            raise AggregationRefused(
-                f"the shares of {self._sender} were changed on their way, or sealed under another list of keys"
-            ) from None
+            raise AggregationRefused("what was sealed does not open, or holds no shares") from None
 
 
 def _agree(private: bytes, peer: bytes) -> bytes:

@@ -57,8 +57,21 @@ class KeyList(Message, frozen=True, kw_only=True):
     advertisements: tuple[bytes, ...]
 
 
+class SealedShares(SignedMessage, frozen=True, kw_only=True):
+    """A bank's shares for one other, sealed end to end; ``keys`` is the digest of the key list that it saw.
+
+    Signed one by one, so that who cannot open them can show whose they are.
+    """
+
+    LABEL = b"sealed shares"
+
+    keys: bytes
+    recipient: str
+    data: bytes
+
+
 class EncryptedShares(SignedMessage, frozen=True, kw_only=True):
-    """A bank's shares for each of the others, sealed end to end; ``keys`` is the digest of the key list that it saw."""
+    """A bank's shares for each of the others, each a signed `SealedShares`, encoded."""
 
     LABEL = b"shares"
 

@@ -24,6 +24,7 @@ from crypto.secure_aggregation.messages import (
     EncryptedShares,
     KeyList,
     MaskedInput,
+    SealedShares,
     SurvivorList,
     Unmasking,
     UnmaskRequest,
@@ -71,6 +72,10 @@ def check_shares(round_: Round, keys: bytes, sender: str, data: bytes) -> None:
     message = opened(data, EncryptedShares, round_, sender)
     if message.keys != digest(keys) or set(message.sealed) != set(open_key_list(round_, keys)) - {sender}:
         raise AggregationRefused("shares are sealed for every other bank of the present key list, and for nobody else")
+    for recipient, part in message.sealed.items():
+        sealed = opened(part, SealedShares, round_, sender)
+        if (sealed.keys, sealed.recipient) != (message.keys, recipient):
+            raise AggregationRefused("shares for one bank are sealed for another, or under another list of keys")
 
 
 def deliveries(round_: Round, shares: Messages) -> dict[str, bytes]:

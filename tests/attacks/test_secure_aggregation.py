@@ -224,18 +224,19 @@ def keys(rng: np.random.Generator, naive: bool) -> tuple[Words, Words]:
     pairs = {
         n: masks.ShareSeal(
             stage.terms, messages.digest(shown), p._state.cipher_private, own.cipher_key, sender=TARGET, recipient=n
-        ).open(shares.sealed[n])
+        ).open(messages.opened(shares.sealed[n], messages.SealedShares, stage.terms).data)
         for n, p in puppets.items()
     }
     t = stage.terms.threshold
     seed = shamir.combine({stage.terms.index(n): pair.seed for n, pair in pairs.items()}, t)
     private = shamir.combine({stage.terms.index(n): pair.mask_key for n, pair in pairs.items()}, t)
-    sealed = {
-        n: masks.ShareSeal(
-            stage.terms, messages.digest(shown), p._state.cipher_private, own.cipher_key, sender=n, recipient=TARGET
-        ).seal(messages.SharePair(bytes(33), bytes(33)))
-        for n, p in puppets.items()
-    }
+    keys = messages.digest(shown)
+    sealed = {}
+    for n, p in puppets.items():
+        seal = masks.ShareSeal(stage.terms, keys, p._state.cipher_private, own.cipher_key, sender=n, recipient=TARGET)
+        data = seal.seal(messages.SharePair(bytes(33), bytes(33)))
+        message = messages.SealedShares(round=stage.terms.digest, sender=n, keys=keys, recipient=TARGET, data=data)
+        sealed[n] = messages.sign(message, fakes[n])
     delivery = messages.encode(messages.Delivery(round=stage.terms.digest, recipient=TARGET, sealed=sealed))
     stage.inputs = {TARGET: target.mask_input(delivery, stage.vectors[TARGET])}
     stage.advertised = open_key_list(stage.terms, shown)

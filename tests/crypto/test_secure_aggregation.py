@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from crypto import secure_aggregation as protocol
 from crypto.errors import AggregationRefused, InvalidShare, ParameterError, ReuseRefused
-from crypto.secure_aggregation import Member, Participant, Round, Unmasked, collusion_bound, shamir
+from crypto.secure_aggregation import Member, Participant, Round, Unmasked, collusion_bound, messages, shamir
 from crypto.secure_aggregation.messages import KeyAdvertisement, KeyList, SurvivorList, decode, encode, sign
 
 LENGTH = 7
@@ -215,8 +216,33 @@ def test_two_key_lists() -> None:
     # Whoever shows two banks two lists gets shares that do not open.
     shares = {"bank-0": banks.parties["bank-0"].share_keys(first)}
     shares |= {n: banks.parties[n].share_keys(second) for n in banks.names[1:4]}
-    with refused("changed on their way"):
+    with refused("another bank or list of keys"):
         banks.parties["bank-1"].mask_input(protocol.deliveries(banks.terms, shares)["bank-1"], banks.vectors["bank-1"])
+
+
+def test_who_seals_what_does_not_open_is_named() -> None:
+    banks = Banks(4)
+    liar, listed = banks.signing["bank-1"], banks.keys(banks.names)
+    shares = {name: banks.parties[name].share_keys(listed) for name in banks.names}
+    given = messages.opened(shares["bank-1"], messages.EncryptedShares, banks.terms)
+
+    def again(**changes: Any) -> bytes:
+        wrong = messages.opened(given.sealed["bank-0"], messages.SealedShares, banks.terms)
+        sealed = messages.sign(msgspec.structs.replace(wrong, **changes), liar)
+        return messages.sign(msgspec.structs.replace(given, sealed={**given.sealed, "bank-0": sealed}), liar)
+
+    for changes in ({"recipient": "bank-2"}, {"keys": bytes(32)}):
+        with refused("sealed for another"):
+            protocol.check_shares(banks.terms, listed, "bank-1", again(**changes))
+    shares["bank-1"] = again(data=bytes(100))
+    protocol.check_shares(banks.terms, listed, "bank-1", shares["bank-1"])  # which the node cannot tell
+    delivered = protocol.deliveries(banks.terms, shares)["bank-0"]
+    with refused("by bank-1, who has signed it, not by the node"):
+        banks.parties["bank-0"].mask_input(delivered, banks.vectors["bank-0"])
+
+
+def _changed(message: bytes, **changes: Any) -> bytes:
+    return msgspec.msgpack.encode({**msgspec.msgpack.decode(message), **changes})
 
 
 def test_a_delivery_that_was_tampered_with() -> None:
@@ -225,9 +251,9 @@ def test_a_delivery_that_was_tampered_with() -> None:
     fields = msgspec.msgpack.decode(delivered["bank-0"])
     sealed = dict(fields["sealed"])
     for change, match in (
-        ({"sealed": {**sealed, "bank-1": sealed["bank-2"]}}, "changed on their way"),
-        ({"sealed": {**sealed, "bank-1": sealed["bank-1"][:-1] + b"x"}}, "changed on their way"),
-        ({"sealed": {**sealed, "bank-1": b""}}, "changed on their way"),
+        ({"sealed": {**sealed, "bank-1": sealed["bank-2"]}}, "another bank's"),
+        ({"sealed": {**sealed, "bank-1": _changed(sealed["bank-1"], data=bytes(60))}}, "not signed"),
+        ({"sealed": {**sealed, "bank-1": b""}}, "no SealedShares"),
         ({"sealed": {"bank-1": sealed["bank-1"]}}, "are needed"),
         ({"sealed": {**sealed, "nobody": b""}}, "from one that has not"),
         ({"recipient": "bank-1"}, "another bank"),
