@@ -10,8 +10,7 @@ from fastapi.responses import Response
 from bank_client.desk.web import Desk, DeskOf
 from models.problems import Problem
 from models.web.notices import Notice
-from models.web.pages import Genuine, language_of, see
-from models.web.refusals import refusal_of
+from models.web.pages import Genuine, see
 
 router = APIRouter()
 
@@ -37,7 +36,7 @@ def signin(
     except Notice as notice:
         return _again(request, desk, person, notice.status, desk.pages.said(request, notice))
     except Problem as problem:
-        refusal = refusal_of(problem, language_of(request))
+        refusal = desk.pages.refusal(request, problem)
         return _again(request, desk, person, 503, " ".join((refusal.title, refusal.detail, refusal.next_step)))
     response = see("/")
     desk.pages.set_cookie(response, token)

@@ -18,8 +18,7 @@ from starlette.exceptions import HTTPException
 from models.problems import Problem
 from models.web import entry
 from models.web.notices import Notice, SignedOut
-from models.web.pages import Pages, language_of, pages_of, see
-from models.web.refusals import refusal_of
+from models.web.pages import Pages, pages_of, see
 from models.web.seats import Seats
 from models.web.shield import HEADERS, Shield, TooMuch
 
@@ -94,9 +93,8 @@ def _notice(request: Request, error: Exception) -> Response:
 
 def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    refusal = refusal_of(error, language_of(request))
-    status = error.status if error.status >= 500 else 409
-    return pages_of(request).page(request, "problem.html", status=status, refusal=refusal, here="/")
+    pages, status = pages_of(request), error.status if error.status >= 500 else 409
+    return pages.page(request, "problem.html", status=status, refusal=pages.refusal(request, error), here="/")
 
 
 def _not_a_page(request: Request, error: Exception) -> Response:

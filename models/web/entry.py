@@ -29,9 +29,7 @@ def choose_language(pages: PagesOf, language: Annotated[str, Form()] = "zh", bac
     """Remember a language for a year."""
     response = see(local_path(back))
     chosen = language if language in LANGUAGES else "zh"
-    response.set_cookie(
-        LANGUAGE_COOKIE, chosen, max_age=YEAR, httponly=True, samesite="strict", secure=pages.secure, path="/"
-    )
+    response.set_cookie(LANGUAGE_COOKIE, chosen, max_age=YEAR, httponly=True, samesite="strict", secure=pages.secure, path="/")
     return response
 
 

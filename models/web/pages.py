@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,9 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.datastructures import UploadFile
 
+from models.problems import Problem
 from models.web.notices import Notice, SignedOut
+from models.web.refusals import Refusal, refusal_of
 from models.web.seats import Seat, Seats
 from models.web.texts import Language, Texts
 
@@ -34,14 +37,17 @@ class Pages:
         texts: all that it says.
         cookie: the name of its session's cookie.
         secure: whether browsers reach it over https.
+        details: sentences of the services in Chinese, beside those of `refusals.DETAILS`.
         shown: what every template may use beside what is said here.
     """
 
-    def __init__(self, folder: Path, texts: Texts, *, cookie: str, secure: bool, **shown: Any) -> None:
+    def __init__(
+        self, folder: Path, texts: Texts, *, cookie: str, secure: bool, details: Mapping[str, str] | None = None, **shown: Any
+    ) -> None:
         self.texts, self.secure = texts, secure
         # The prefix has browsers refuse the cookie from anywhere else, but needs https.
         self.cookie = f"__Host-{cookie}" if secure else cookie
-        self._shown = shown
+        self._shown, self._details = shown, details or {}
         self._secret = secrets.token_bytes(32)
         folders = (folder, FOLDER)
         self._templates = Environment(
@@ -103,6 +109,10 @@ class Pages:
     def say(self, request: Request, key: str, **values: object) -> str:
         """A text in the browser's language."""
         return self.texts.say(language_of(request), key, **values)
+
+    def refusal(self, request: Request, problem: Problem) -> Refusal:
+        """A problem of a service in the browser's language."""
+        return refusal_of(problem, language_of(request), self._details)
 
     def said(self, request: Request, notice: Notice) -> str:
         """A notice in the browser's language; a purpose among its values is named, not coded."""

@@ -7,6 +7,7 @@ translation is known: what exactly was wrong must not get lost.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.problems import Problem
@@ -81,22 +82,22 @@ class Refusal:
     next_step: str
 
 
-def refusal_of(problem: Problem, language: Language) -> Refusal:
-    """A problem in the language of the page."""
-    detail = in_words(problem.detail, language)
+def refusal_of(problem: Problem, language: Language, details: Mapping[str, str] | None = None) -> Refusal:
+    """A problem in the language of the page; `details` are translations beside `DETAILS`."""
+    detail = in_words(problem.detail, language, details)
     if language == "zh" and problem.slug() in TITLES:
         title, next_step = TITLES[problem.slug()]
         return Refusal(title, "" if problem.detail == problem.title else detail, next_step)
     return Refusal(problem.title, "" if problem.detail == problem.title else detail, problem.next_step)
 
 
-def in_words(detail: str, language: Language) -> str:
+def in_words(detail: str, language: Language, details: Mapping[str, str] | None = None) -> str:
     """A sentence (or several, separated by semicolons) of office, node or identity in the page's language."""
     if language != "zh":
         return detail
-    if detail in DETAILS:
-        return DETAILS[detail]
+    known = DETAILS | dict(details or {})
+    if detail in known:
+        return known[detail]
     if (budget := _BUDGET.fullmatch(detail)) and budget[1] in BUDGETS:
         return f"{BUDGETS[budget[1]]}还剩 {budget[2]} 次，共 {budget[3]} 次"
-    parts = detail.split("; ")
-    return "；".join(DETAILS.get(part, part) for part in parts)
+    return "；".join(known.get(part, part) for part in detail.split("; "))

@@ -48,6 +48,11 @@ class Seat(Generic[S]):
     busy: threading.RLock = field(default_factory=threading.RLock)
     ended: bool = False
 
+    @property
+    def enrolled(self) -> Person:
+        """Under whose enrolment the seat acts."""
+        return self.person
+
     @contextmanager
     def session(self) -> Iterator[S]:
         """The person's session, for one caller at a time."""
@@ -171,9 +176,9 @@ class Seats(Generic[T]):
         known = {person.id: person for person in directory.people}
 
         def gone(seat: T) -> bool:
-            now = known.get(seat.person.id)
-            changed = now is None or now.suspended or (now.key, now.role) != (seat.person.key, seat.person.role)
-            return changed or homes[seat.person.institution].suspended
+            then, now = seat.enrolled, known.get(seat.enrolled.id)
+            changed = now is None or now.suspended or (now.key, now.role) != (then.key, then.role)
+            return changed or homes[then.institution].suspended
 
         self._end_where(gone)
 
