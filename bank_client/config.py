@@ -12,12 +12,12 @@
     url = "http://127.0.0.1:8700"
     statement_key = "…"              # base64 of the 32 bytes that verify what the office says
     log_key = "…"                    # verifier key (vkey) of its log
-    witness_key = "…"                # verifier key with which it cosigns the node's log
+    witness_key = "…"                # verifier keys of all who must cosign the node's log: its own, and the bank's witness's
 
     [node]
     url = "http://127.0.0.1:8701"
     log_key = "…"
-    witness_key = "…"                # with which the node cosigns the office's log
+    witness_key = "…"                # likewise of those who must cosign the office's log
 
 The node's statement key is not set here: it stands in the directory that the office signs. Paths are relative to the
 file. An unknown key stops the start.

@@ -11,8 +11,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from audit.database import open_engine
-from audit.log import Cosigner, HighWaterFile, Log, Sequencer, log_tables
+from audit.log import HighWaterFile, Log, Sequencer, log_tables
 from audit.log.http import log_router, witness_router
+from audit.log.witnesses import cosigners
 from audit.service.gate import Gate
 from audit.service.serving import begin_worker, pace
 from audit.service.tables import add_gate_tables
@@ -75,8 +76,9 @@ def open_node(settings: NodeSettings) -> Node:
     keys = key_store(settings)
     signing_key = keys.signing_key("statements")
     office = OfficeLink(settings.office_url, settings.office_public_key(), signing_key)
-    witness = VerifierKey.parse(settings.office_witness)
-    log = Log(engine, LOG_TABLES, log_signer(settings), witnesses=[witness], required=[witness])
+    witnesses = [witness.key for witness in settings.log_witnesses]
+    quorum = settings.quorum(len(witnesses))
+    log = Log(engine, LOG_TABLES, log_signer(settings), witnesses=witnesses, quorum=quorum, required=witnesses[:1])
     catalogue = (
         Catalogue.from_csv(Path(settings.catalogue), identity=settings.identity) if settings.catalogue else default_catalogue()
     )
@@ -90,13 +92,12 @@ def create_app(settings: NodeSettings) -> FastAPI:
     """The node's ASGI application; raises as `open_node`."""
     node = open_node(settings)
     engine, office, log = node.engine, node.office, node.log
-    witness = VerifierKey.parse(settings.office_witness)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sequencer = Sequencer(
             log,
-            cosigners=[Cosigner(witness, office.cosign)],
+            cosigners=cosigners(settings.log_witnesses),
             high_water=HighWaterFile(settings.data_dir / "log.high-water"),
             **pace(settings),
         )

@@ -96,11 +96,6 @@ class OfficeLink:
             raise BadSignature("the office's seal names another manifest")
         return seal
 
-    def cosign(self, body: bytes) -> tuple[int, bytes]:
-        """Submit a checkpoint to the office's witness (tlog-witness add-checkpoint); returns status and body."""
-        response = self._public.post("/witness/add-checkpoint", content=body)
-        return response.status_code, response.content
-
     @staticmethod
     def _check_age(issued_at: int, now: float) -> None:
         # The office signs anew all the time; an old statement, sent again by somebody in between, would undo a suspension.

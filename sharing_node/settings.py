@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from audit.log.witnesses import KnownWitness
 from audit.service.settings import ServiceSettings
 from sharing_node.epochs.schedule import Nightly
 
@@ -26,7 +27,7 @@ class NodeSettings(ServiceSettings):
     office_key: str
     """The office's statement key: base64 of the 32 raw Ed25519 bytes. What it signs is believed, nothing else."""
     office_witness: str
-    """The verifier key (vkey) with which the office cosigns this log."""
+    """The verifier key (vkey) with which the office cosigns this log, and its address where not below ``office_url``."""
     log_origin: str = "node.xinqiao.local/log"
     """The origin line of this log's checkpoints; never change it once the log has begun."""
     witness_name: str = "node.xinqiao.local/witness"
@@ -72,6 +73,11 @@ class NodeSettings(ServiceSettings):
         if (self.build_backend == "dask") != bool(self.build_scheduler):
             raise ValueError("a build on Dask needs the scheduler's address, and nothing else does")
         return self
+
+    @property
+    def log_witnesses(self) -> tuple[KnownWitness, ...]:
+        """Who cosigns this log: the office first, then the further ones; ValueError where a setting is no witness."""
+        return (KnownWitness.parse(self.office_witness, f"{self.office_url}/witness"), *self.further_witnesses)
 
     def office_public_key(self) -> Ed25519PublicKey:
         """The key that verifies the office's statements; ValueError where the setting is no such key."""

@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import httpx2
 from fastapi import FastAPI
 
 from audit.database import open_engine
-from audit.log import Cosigner, HighWaterFile, Log, Sequencer
+from audit.log import HighWaterFile, Log, Sequencer
 from audit.log.http import log_router, witness_router
+from audit.log.witnesses import cosigners
 from audit.office import tables
 from audit.office.access import Oversight
 from audit.office.aggregations import Openings
@@ -61,9 +61,9 @@ def open_office(settings: OfficeSettings, clock: Callable[[], float] = time.time
     engine = open_engine(settings.database)
     check_schema(engine)
     keys = OfficeKeys.load(settings.data_dir)
-    witnesses = [key for key in (settings.node_witness_key,) if key is not None]
+    witnesses = [witness.key for witness in settings.log_witnesses]
     signer = NoteSigner(settings.log_origin, keys.log)
-    log = Log(engine, tables.log, signer, witnesses=witnesses, clock=clock)
+    log = Log(engine, tables.log, signer, witnesses=witnesses, quorum=settings.quorum(len(witnesses)), clock=clock)
     return Office(settings=settings, engine=engine, keys=keys, log=log, clock=clock)
 
 
@@ -102,17 +102,16 @@ def create_app(office: Office) -> FastAPI:
     _banks(gate, office)
     _node(gate, office)
     app.include_router(log_router(office.log))
-    app.include_router(witness_router(NodeWitness(office)))
+    if office.settings.witness_elsewhere is None:
+        app.include_router(witness_router(NodeWitness(office)))
     return app
 
 
 def sequencer(office: Office) -> Sequencer:
-    """The sequencer of the office's log, cosigned by the node where the settings name its witness key."""
-    key, url = office.settings.node_witness_key, office.settings.node_url
-    cosigners = [Cosigner(key, _post_to(url))] if key is not None and url else []
+    """The sequencer of the office's log, cosigned by the witnesses that the settings name."""
     return Sequencer(
         office.log,
-        cosigners=cosigners,
+        cosigners=cosigners(office.settings.log_witnesses),
         high_water=HighWaterFile(office.settings.data_dir / "log.high-water"),
         **pace(office.settings),
     )
@@ -186,13 +185,3 @@ def _node(gate: Gate, office: Office) -> None:
     gate.logged("POST", "/manifests", action="manifest.seal", roles=NODE, takes=SubmitManifest, limit=4 * MIB)(manifests.submit)
     why = "each consent was logged when it was filed; a stored answer a minute would keep personal data without need"
     gate.unlogged("GET", "/eligibility", roles=NODE, why=why)(consents.eligibility)
-
-
-def _post_to(node_url: str) -> Callable[[bytes], tuple[int, bytes]]:
-    client = httpx2.Client(base_url=node_url, timeout=10.0, trust_env=False)
-
-    def post(body: bytes) -> tuple[int, bytes]:
-        response = client.post("/witness/add-checkpoint", content=body)
-        return response.status_code, response.content
-
-    return post

@@ -42,10 +42,11 @@ class Office:
     @property
     def witness_key(self) -> VerifierKey:
         """The key that verifies the office's cosignatures."""
-        return self.witness_signer().key
+        elsewhere = self.settings.witness_elsewhere
+        return self.witness_signer().key if elsewhere is None else elsewhere.key
 
     def witness_signer(self) -> CosignatureSigner:
-        """Cosigns the node's log."""
+        """Cosigns the node's log, where no process of its own does."""
         return CosignatureSigner(self.settings.witness_name, self.keys.witness)
 
     @property

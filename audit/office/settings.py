@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from audit.log.witnesses import KnownWitness
 from audit.service.settings import ServiceSettings
 from audit.verifier.errors import FormatError
-from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
+from audit.verifier.note import ED25519, VerifierKey
 from models.catalogue import Catalogue, CatalogueError, default_catalogue
 from models.scorecard.limits import Limits
 
@@ -30,13 +31,15 @@ class OfficeSettings(ServiceSettings):
     log_origin: str = "office.xinqiao.local/log"
     """The origin line of this log's checkpoints; never change it once the log has begun."""
     witness_name: str = "office.xinqiao.local/witness"
-    """The name under which the office cosigns the node's log."""
+    """The name under which the office cosigns the node's log, where this service does it itself."""
+    own_witness: str = ""
+    """The office's witness where it is a process of its own: ``vkey address``; empty: this service cosigns itself."""
     node_url: str = ""
     """Where the node's service is; without it no manifest can be checked and this log is not cosigned."""
     node_log: str = ""
     """The verifier key (vkey) of the node's log: what the office cosigns, and what receipts are checked with."""
     node_witness: str = ""
-    """The verifier key (vkey) with which the node cosigns this log; empty: nobody does."""
+    """The verifier key (vkey) with which the node cosigns this log, and its address where not below ``node_url``."""
     catalogue: str = ""
     """A catalogue CSV, the same as the node's; empty: the packaged agricultural catalogue."""
     identity: Literal["national", "opaque"] = "national"
@@ -98,16 +101,22 @@ class OfficeSettings(ServiceSettings):
             raise ValueError("the open hours are two times of one day, the earlier one first, such as 07:00-21:00")
         return hours
 
-    @field_validator("node_log", "node_witness")
+    @field_validator("node_log")
     @classmethod
-    def _is_verifier_key(cls, vkey: str, info: ValidationInfo) -> str:
-        wanted = ED25519 if info.field_name == "node_log" else COSIGNATURE_V1
+    def _is_log_key(cls, vkey: str) -> str:
         try:
-            if vkey and VerifierKey.parse(vkey).algorithm != wanted:
+            if vkey and VerifierKey.parse(vkey).algorithm != ED25519:
                 raise ValueError("a log's verifier key has type 0x01 and a witness's type 0x04: two keys were mixed up")
         except FormatError as error:
             raise ValueError(str(error)) from None
         return vkey
+
+    @field_validator("node_witness", "own_witness")
+    @classmethod
+    def _is_witness(cls, text: str, info: ValidationInfo) -> str:
+        if text and not KnownWitness.parse(text).url and info.field_name == "own_witness":
+            raise ValueError("a witness is written as its verifier key, a space and its address")
+        return text
 
     @field_validator("catalogue")
     @classmethod
@@ -145,9 +154,16 @@ class OfficeSettings(ServiceSettings):
         return VerifierKey.parse(self.node_log) if self.node_log else None
 
     @property
-    def node_witness_key(self) -> VerifierKey | None:
-        """The key that verifies the node's cosignatures."""
-        return VerifierKey.parse(self.node_witness) if self.node_witness else None
+    def log_witnesses(self) -> tuple[KnownWitness, ...]:
+        """Who cosigns this log: the node, where its key is named, and the further ones."""
+        address = f"{self.node_url}/witness" if self.node_url else ""
+        node = (KnownWitness.parse(self.node_witness, address),) if self.node_witness else ()
+        return (*node, *self.further_witnesses)
+
+    @property
+    def witness_elsewhere(self) -> KnownWitness | None:
+        """The office's witness where it is a process of its own."""
+        return KnownWitness.parse(self.own_witness) if self.own_witness else None
 
 
 def _minutes(time: str) -> int:

@@ -66,7 +66,7 @@ def check_log(
     *,
     earlier: Iterable[str] = (),
     on_entry: Callable[[int, bytes], None] | None = None,
-    on_tile: Callable[[], None] | None = None,
+    on_tile: Callable[[], None] = lambda: None,
 ) -> LogReport:
     """Check a whole log or raise DamagedLog.
 
@@ -86,21 +86,11 @@ def check_log(
     roots = {known.size: EMPTY_ROOT for known in before}
     subtrees: list[bytes] = []  # the hash of each full tile of the level below
     for tile, leaves, entries in _checked_tiles(fetch, head.size):
-        if tile == tile.full and not any(tree.size < size < tree.size + TILE_WIDTH for size in roots):
-            subtrees.append(perfect_root(leaves))
-            tree.append_subtree(TILE_HEIGHT, subtrees[-1])
-        else:
-            for leaf in leaves:
-                subtrees += tree.append(leaf)[TILE_HEIGHT : TILE_HEIGHT + 1]
-                if tree.size in roots:
-                    roots[tree.size] = tree.root()
-        if tree.size in roots:
-            roots[tree.size] = tree.root()
+        subtrees += _add_tile(tree, leaves, roots)
         if on_entry is not None:
             for index, entry in enumerate(entries, tile.index * TILE_WIDTH):
                 on_entry(index, entry)
-        if on_tile is not None:
-            on_tile()
+        on_tile()
     # (3) the tiles above
     _check_upper_tiles(fetch, head.size, subtrees)
     # (4) the root
@@ -199,6 +189,22 @@ def _checked_tiles(fetch: Fetch, size: int) -> Iterator[tuple[Tile, list[bytes],
             index = tile.index * TILE_WIDTH + place
             raise DamagedLog(f"entry {index}", f"its hash is not the one in {tile.path}: one of the two was changed")
         yield tile, leaves, entries
+
+
+def _add_tile(tree: CompactRange, leaves: list[bytes], roots: dict[int, bytes]) -> list[bytes]:
+    """Add a tile's leaf hashes to the tree, and keep the roots that are asked for; the hash of the tile, if it is full."""
+    begun = tree.size
+    if len(leaves) == TILE_WIDTH and not any(begun < size < begun + TILE_WIDTH for size in roots):
+        ended = tree.append_subtree(TILE_HEIGHT, perfect_root(leaves))[:1]
+        if tree.size in roots:
+            roots[tree.size] = tree.root()
+        return ended
+    ended = []
+    for leaf in leaves:
+        ended += tree.append(leaf)[TILE_HEIGHT : TILE_HEIGHT + 1]
+        if tree.size in roots:
+            roots[tree.size] = tree.root()
+    return ended
 
 
 def _entries(fetch: Fetch, tile: Tile) -> Iterator[bytes]:

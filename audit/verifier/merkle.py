@@ -91,9 +91,7 @@ def perfect_root(hashes: Sequence[bytes]) -> bytes:
     if len(hashes).bit_count() != 1:
         raise ProofError(f"{len(hashes)} hashes are no perfect subtree")
     while len(hashes) > 1:
-        hashes = [
-            _sha256(NODE_PREFIX + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)
-        ]
+        hashes = [_sha256(NODE_PREFIX + left + right).digest() for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
     return hashes[0]
 
 

@@ -67,10 +67,10 @@ def start_desk(job: CountyJob, folder: Path) -> RunningDesk:
         "office_url": town.office.url,
         "statement_key": town.office_keys["statement_key"],
         "office_log": town.office_keys["log"],
-        "office_witness": town.office_keys["witness"],
+        "office_witness": " ".join(town.cosigners("node")),
         "node_url": town.node.url,
         "node_log": town.node_keys["log"],
-        "node_witness": town.node_keys["witness"],
+        "node_witness": " ".join(town.cosigners("office")),
         "project": job.window,
     }
     settings = SETTINGS.format(port=port, **{name: _toml(value) for name, value in values.items()}) + people

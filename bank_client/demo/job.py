@@ -118,11 +118,10 @@ class MainJob:
     def verify(self) -> list[LogState]:
         """Check both logs from outside, with their public keys alone."""
         town = self.town
-        pairs = (
-            ("node", town.node.url, town.node_keys["log"], town.office_keys["witness"]),
-            ("office", town.office.url, town.office_keys["log"], town.node_keys["witness"]),
-        )
-        return [_verify(name, f"{url}/log", vkey, witness) for name, url, vkey, witness in pairs]
+        return [
+            _verify("node", f"{town.node.url}/log", town.node_keys["log"], town.cosigners("node")),
+            _verify("office", f"{town.office.url}/log", town.office_keys["log"], town.cosigners("office")),
+        ]
 
 
 def new_consent(subject: str, kind: ConsentKind, recipient: str = "*", purpose: str = "*", years: int = 3) -> Consent:
@@ -142,9 +141,10 @@ def new_consent(subject: str, kind: ConsentKind, recipient: str = "*", purpose: 
     )
 
 
-def _verify(name: str, prefix: str, vkey: str, witness: str) -> LogState:
+def _verify(name: str, prefix: str, vkey: str, witnesses: Sequence[str]) -> LogState:
     try:
-        report = check_log(http_fetch(prefix), [VerifierKey.parse(vkey)], [VerifierKey.parse(witness)], quorum=1)
+        keys = [VerifierKey.parse(witness) for witness in witnesses]
+        report = check_log(http_fetch(prefix), [VerifierKey.parse(vkey)], keys, quorum=len(keys))
     except (LogError, OSError) as error:
         return LogState(name, 0, ok=False, detail=str(error))
     return LogState(name, report.size, ok=True, detail="every leaf, tile and cosignature holds")

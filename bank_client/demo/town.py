@@ -1,4 +1,4 @@
-"""Starting a credit office and a data node on loopback, and enrolling who takes part."""
+"""Starting a credit office, a data node and the witnesses of their logs on loopback, and enrolling who takes part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -100,9 +100,9 @@ class Service:
 
 
 class Town:
-    """A credit office and a data node below `folder`, as processes; a context manager that stops them.
+    """A credit office, a data node and two witnesses below `folder`, as processes; a context manager that stops them.
 
-    `databases` names other databases than SQLite files, by service (``office``, ``node``).
+    The office's witness cosigns the node's log, the node itself the office's, a bank's witness both. `databases` names other databases than SQLite files, by service (``office``, ``node``).
     """
 
     def __init__(
@@ -120,6 +120,9 @@ class Town:
         self._identity = identity
         self.office = self._service("office", "audit.office", shared | _database(databases, "office"))
         self.node = self._service("node", "sharing_node", shared | _database(databases, "node") | (node_settings or {}))
+        self.office_witness = self._service("office-witness", "audit.witness", {"NAME": "office.xinqiao.local/witness"})
+        self.bank_witness = self._service("bank-witness", "audit.witness", {"NAME": "bank.xinqiao.local/witness"})
+        self.witness_keys: dict[str, str] = {}
         self.office_keys: dict[str, str] = {}
         self.node_keys: dict[str, str] = {}
         self._clients: dict[tuple[str, str], SignedClient] = {}
@@ -133,19 +136,29 @@ class Town:
         self.stop()
 
     def start(self) -> None:
-        """Start both services and wait until they answer."""
-        for service in (self.office, self.node):
+        """Start all services and wait until they answer."""
+        for service in self.services:
             service.start()
-        for service in (self.office, self.node):
+        for service in self.services:
             service.wait_ready()
 
     def stop(self) -> None:
-        """Stop both services."""
+        """Stop all services."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
-        for service in (self.node, self.office):
+        for service in reversed(self.services):
             service.stop()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All processes."""
+        return (self.office_witness, self.bank_witness, self.office, self.node)
+
+    def cosigners(self, log: Literal["node", "office"]) -> tuple[str, str]:
+        """The verifier keys of the two witnesses of a log."""
+        first = self.office_keys["witness"] if log == "node" else self.node_keys["witness"]
+        return first, self.witness_keys["bank"]
 
     # ---------------------------------------------------------------- people
 
@@ -187,30 +200,43 @@ class Town:
                 url=self.office.url,
                 statement_key=self.office_keys["statement_key"],
                 log_key=self.office_keys["log"],
-                witness_key=self.office_keys["witness"],
+                witness_key=" ".join(self.cosigners("node")),
             ),
-            node=NodeSection(url=self.node.url, log_key=self.node_keys["log"], witness_key=self.node_keys["witness"]),
+            node=NodeSection(
+                url=self.node.url, log_key=self.node_keys["log"], witness_key=" ".join(self.cosigners("office"))
+            ),
         )
 
     # ---------------------------------------------------------------- beginnings
 
     def _service(self, name: str, module: str, settings: dict[str, str]) -> Service:
         port = free_port()
-        prefix = f"XINQIAO_{name.upper()}_"
+        prefix = f"XINQIAO_{name.rpartition('-')[2].upper()}_"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("XINQIAO_")}
         # The package must be found from any working folder, and nothing else under its generic names.
-        values = {"DATA_DIR": str(self.folder / name), "PORT": str(port), "PUBLIC_URL": f"http://{HOST}:{port}"} | settings
+        values = {"DATA_DIR": str(self.folder / name), "PORT": str(port)} | settings
+        if prefix != "XINQIAO_WITNESS_":
+            values |= {"PUBLIC_URL": f"http://{HOST}:{port}"}
         environment |= {f"{prefix}{key}": value for key, value in values.items()}
         return Service(name, module, port, environment, self.folder / f"{name}.log")
 
     def _prepare(self) -> None:
         (self.folder / "people").mkdir(mode=0o700, exist_ok=True)
+        self.witness_keys = {
+            name: _keys(witness.run("init"))["witness"]
+            for name, witness in (("office", self.office_witness), ("bank", self.bank_witness))
+        }
+        for service in (self.office, self.node):
+            bank = f"{self.witness_keys['bank']} {self.bank_witness.url}/witness"
+            service.environment[f"XINQIAO_{service.name.upper()}_WITNESSES"] = bank
+        office_witness = f"{self.witness_keys['office']} {self.office_witness.url}/witness"
         self.office.environment["XINQIAO_OFFICE_NODE_URL"] = self.node.url
+        self.office.environment["XINQIAO_OFFICE_OWN_WITNESS"] = office_witness
         self.office_keys = _keys(self.office.run("init"))
         self.node.environment |= {
             "XINQIAO_NODE_OFFICE_URL": self.office.url,
             "XINQIAO_NODE_OFFICE_KEY": self.office_keys["statement_key"],
-            "XINQIAO_NODE_OFFICE_WITNESS": self.office_keys["witness"],
+            "XINQIAO_NODE_OFFICE_WITNESS": office_witness,
             "XINQIAO_NODE_OFFICE_LOG": self.office_keys["log"],
         }
         self.node_keys = _keys(self.node.run("init"))
@@ -218,6 +244,8 @@ class Town:
             "XINQIAO_OFFICE_NODE_LOG": self.node_keys["log"],
             "XINQIAO_OFFICE_NODE_WITNESS": self.node_keys["witness"],
         }
+        self.office_witness.environment["XINQIAO_WITNESS_LOGS"] = self.node_keys["log"]
+        self.bank_witness.environment["XINQIAO_WITNESS_LOGS"] = f"{self.node_keys['log']} {self.office_keys['log']}"
         public = make_key(self.key_file(FIRST_CLERK))
         public_file = self.folder / "people" / "first-clerk.pub"
         public_file.write_text(base64.b64encode(public).decode())

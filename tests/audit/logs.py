@@ -49,7 +49,11 @@ def cosigner(witness: Witness) -> Cosigner:
         reply = witness.add_checkpoint(body)
         return reply.status, reply.body.encode()
 
-    return Cosigner(witness.key, post)
+    def last(origin: str) -> bytes | None:
+        note = witness.checkpoint(origin)
+        return None if note is None else note.encode()
+
+    return Cosigner(witness.key, post, last)
 
 
 def entries_of(count: int) -> list[bytes]:
