@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from audit.office.consents import canonical
+from audit.office.acting import acting_for
 from audit.office.office import Office
 from audit.office.store import alarms, questions
 from audit.service.leaves import LeafDraft
@@ -26,10 +26,10 @@ class Oversight:
     def accesses(self, call: Call) -> Outcome:
         """POST /accesses: all questions about one subject, with their batches and reports; this one is logged as well."""
         query: AccessQuery = call.body
-        subject = canonical(query.subject, "the subject")
         with call.engine.connect() as connection:
+            subject, opening = acting_for(connection, call, query.subject)
             found = questions.of_subject(connection, subject, call.now - self._office.settings.report_days * 86400)
-        return Outcome(Accesses(accesses=found), [LeafDraft("access.list", {}, {"subject": subject})])
+        return Outcome(Accesses(accesses=found), [LeafDraft("access.list", {}, opening)])
 
     def report(self, call: Call) -> Outcome:
         """POST /evidence: what a client found not to match what was signed; kept, with an alarm."""

@@ -108,6 +108,8 @@ class Alignments:
         body: FileAlignment = call.body
         accepted = [element for element, verdict in zip(elements, verdicts, strict=True) if verdict == ACCEPTED]
         aligned = [subject for subject, verdict in zip(subjects, verdicts, strict=True) if verdict == ACCEPTED]
+        proofs = split(body.proofs, PROOF_BYTES, "proofs")
+        proven = [proof for proof, verdict in zip(proofs, verdicts, strict=True) if verdict == ACCEPTED]
         refused = dict(Counter(verdict for verdict in verdicts if verdict != ACCEPTED))
         if not accepted:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
@@ -137,6 +139,7 @@ class Alignments:
                 root, body.context.project, call.institution.id, call.person.id, encode(body.context), len(accepted)
             )
             alignments.add(connection, new, call.now)
+            alignments.add_rows(connection, root, aligned, accepted, proven)
 
         flags = bytes(verdict == ACCEPTED for verdict in verdicts)
         facts = {"project": body.context.project, "filed": len(verdicts), "accepted": len(accepted), "root": root.hex()}

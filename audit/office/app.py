@@ -20,6 +20,8 @@ from audit.office.alignments import Alignments
 from audit.office.batches import Batches
 from audit.office.consents import Consents
 from audit.office.directory import OfficeDirectory
+from audit.office.disputes import DisputeDesk
+from audit.office.duties import Duties
 from audit.office.group_replays import GroupReplays
 from audit.office.keys import OfficeKeys
 from audit.office.looks import Looks
@@ -28,7 +30,9 @@ from audit.office.migrate import check_schema
 from audit.office.models_register import ModelRegister
 from audit.office.office import Office
 from audit.office.projects import Projects
+from audit.office.repair_cases import RepairDesk
 from audit.office.reports import Reports
+from audit.office.rights import Rights
 from audit.office.settings import OfficeSettings
 from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
@@ -39,12 +43,24 @@ from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.aggregation import MOST_WORDS, FileOpening
 from models.alignment import FileAlignment
+from models.archives import AskArchive
 from models.batches import Batch
 from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
+from models.disputes import (
+    AnswerCorrection,
+    AnswerDispute,
+    ApplyRepair,
+    AskCases,
+    AskCorrection,
+    DecideRepair,
+    RaiseDispute,
+)
 from models.group_training import ReplayMember
+from models.logged import Empty
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
 from models.registry import ChangeModel, ModelDecision
+from models.rights import AskSubject, CloseAccount, OpenAccount
 from models.tables import Evidence, RegisterModel, SubmitManifest
 from models.tickets import AccessQuery, RequestTickets
 from models.training import FileInputs, Replay
@@ -53,6 +69,7 @@ from models.wire import Signed
 MIB = 1 << 20
 CLERK, AUDITOR, NODE = {Role.CLERK}, {Role.CLERK, Role.AUDITOR}, {Role.NODE}
 APPROVER = {Role.APPROVER}
+AT_THE_WINDOW, STEWARD = {Role.CLERK, Role.WINDOW}, {Role.STEWARD}
 MODELLER, OFFICER, BANK = {Role.MODELLER}, {Role.LOAN_OFFICER}, {Role.MODELLER, Role.LOAN_OFFICER}
 
 
@@ -81,7 +98,10 @@ def create_app(office: Office) -> FastAPI:
         threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
         with sequencer(office) as running:
             app.state.sequencer = running
-            with gate.purge(office.settings.answer_days, lambda: running.sequences):
+            with (
+                gate.purge(office.settings.answer_days, lambda: running.sequences),
+                Duties(office, lambda: running.sequences),
+            ):
                 yield
 
     app = FastAPI(title="Xinqiao credit office", lifespan=run, docs_url=None, redoc_url=None, openapi_url=None)
@@ -99,6 +119,7 @@ def create_app(office: Office) -> FastAPI:
     app.state.gate = gate
     _public(gate, office, directory)
     _clerks(gate, office, directory)
+    _rights(gate, office)
     _banks(gate, office)
     _node(gate, office)
     app.include_router(log_router(office.log))
@@ -139,8 +160,33 @@ def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
     post("POST", "/consents/revoke", action="consent.revoke", roles=CLERK, takes=RevokeConsent)(consents.revoke)
     post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
     post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(consents.repair)
-    post("POST", "/accesses", action="access.list", roles=AUDITOR, takes=AccessQuery)(oversight.accesses)
+    post("POST", "/accesses", action="access.list", roles=AUDITOR | AT_THE_WINDOW, takes=AccessQuery)(oversight.accesses)
     gate.logged("GET", "/alarms", action="alarm.list", roles=AUDITOR, takes=None)(oversight.alarms)
+
+
+def _rights(gate: Gate, office: Office) -> None:
+    """What a subject, or a clerk at the window, may see and do."""
+    post, window, reading = gate.logged, AT_THE_WINDOW, AT_THE_WINDOW | AUDITOR
+    rights, cases, repairs = Rights(office), DisputeDesk(office), RepairDesk(office)
+    post("POST", "/accounts", action="account.open", roles=CLERK, takes=OpenAccount)(rights.open_account)
+    post("POST", "/accounts/close", action="account.close", roles=CLERK, takes=CloseAccount)(rights.close_account)
+    post("POST", "/archives", action="archive.leave", roles=window, takes=AskArchive)(rights.archive_leave)
+    post("POST", "/cohorts", action="cohort.list", roles=window, takes=AskSubject)(rights.cohorts)
+    post("POST", "/disputes", action="dispute.file", roles=window, takes=RaiseDispute, limit=16 * MIB)(cases.file)
+    post("POST", "/disputes/list", action="dispute.list", roles=reading, takes=AskCases)(cases.listed)
+    path = "/disputes/{id}"
+    post("POST", f"{path}/evidence", action="dispute.evidence", roles=reading, takes=Empty)(cases.evidence)
+    post("POST", f"{path}/correction", action="correction.ask", roles=CLERK, takes=AskCorrection)(cases.ask_source)
+    post("POST", f"{path}/answer", action="dispute.answer", roles=CLERK, takes=AnswerDispute)(cases.answer)
+    post("POST", "/corrections/list", action="correction.list", roles=STEWARD, takes=Empty)(cases.corrections)
+    post("POST", "/corrections/{id}/answer", action="correction.answer", roles=STEWARD, takes=AnswerCorrection)(
+        cases.source_answers
+    )
+    path = "/repairs/applications"
+    post("POST", path, action="repair.apply", roles=window, takes=ApplyRepair, limit=16 * MIB)(repairs.file)
+    post("POST", "/repairs/list", action="repair.list", roles=reading, takes=AskCases)(repairs.listed)
+    post("POST", f"{path}/{{id}}/evidence", action="repair.evidence", roles=reading, takes=Empty)(repairs.evidence)
+    post("POST", f"{path}/{{id}}/decision", action="repair.decide", roles=CLERK, takes=DecideRepair)(repairs.decide)
 
 
 def _banks(gate: Gate, office: Office) -> None:

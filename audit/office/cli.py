@@ -152,6 +152,17 @@ def models(
 
 
 @app.command()
+def duties(directory: Directory = None) -> None:
+    """Look now for objections that are due and reports that are overdue; each warning is given once."""
+    from audit.office.app import open_office
+    from audit.office.duties import run_once
+
+    with _plain_errors():
+        done = run_once(open_office(_settings(directory)))
+    typer.echo(f"warnings: {done.objections} about objections, {done.banks} about banks with overdue reports")
+
+
+@app.command()
 def serve(directory: Directory = None) -> None:
     """Run the service until it is stopped."""
     from audit.office.app import open_office

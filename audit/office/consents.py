@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from audit.office.office import Office
-from audit.office.store import consents, parties
+from audit.office.store import consents, disputes, parties
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.consents import (
@@ -84,6 +84,8 @@ class Consents:
 
         def record(connection: Connection) -> None:
             for objection in checked:
+                if not objection.open and disputes.standing(connection, objection.subject, objection.field):
+                    raise Conflict("an objection to a field that is to be settled waits for its answer in writing")
                 consents.set_objection(connection, objection, call.now)
 
         return Outcome(Filed(count=len(checked)), [LeafDraft("objection.file", {"count": len(checked)})], record)

@@ -58,6 +58,12 @@ def get(connection: Connection, model_id: str) -> StoredModel | None:
     return None if row is None else _model(row)
 
 
+def of_project(connection: Connection, project_id: str, bank: str) -> list[StoredModel]:
+    """A bank's models of a project, oldest first."""
+    query = select(model).where(model.c.project == project_id, model.c.bank == bank)
+    return [_model(row) for row in connection.execute(query.order_by(model.c.registered_at, model.c.id))]
+
+
 def search(connection: Connection, *, bank: str, state: str, text: str, after: str, most: int) -> list[StoredModel]:
     """Models newest first: of one bank or all, in one state or any, with a text in an id; those behind the model `after`."""
     query = select(model).order_by(model.c.registered_at.desc(), model.c.id.desc()).limit(most)

@@ -1,0 +1,123 @@
+"""What the office must notice by itself: objections whose answer is due, and checks of which no bank has said what became.
+
+Runs in the process that sequences the log, every ten minutes and (for reports) at the turn of a day, or by
+``xinqiao office duties``. Every warning is given once, however often and wherever this runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+
+import structlog
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from audit.database import writing
+from audit.office.office import OFFICE, Office
+from audit.office.store import alarms, counts, disputes
+from audit.office.tables import access, report
+from models.disputes import WARN_DAYS, day_of, due_day
+
+logger = structlog.get_logger()
+ROUND_SECONDS = 600.0
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many warnings were given: about objections, and about banks whose reports are overdue."""
+
+    objections: int
+    banks: int
+
+
+class Duties:
+    """One office's duties; they run while this is entered, in the process for which `is_ours` holds."""
+
+    def __init__(self, office: Office, is_ours: Callable[[], bool]) -> None:
+        self._office = office
+        self._is_ours = is_ours
+        self._reported_on = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
+
+    def __enter__(self) -> Duties:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(ROUND_SECONDS):
+            try:
+                if self._is_ours():
+                    today = day_of(int(self._office.clock()), self._office.settings.zone).toordinal()
+                    run_once(self._office, reports=today != self._reported_on)
+                    self._reported_on = today
+            except SQLAlchemyError as error:
+                logger.warning("the office's duties could not be done now", error=type(error).__name__)
+
+
+def run_once(office: Office, *, reports: bool = True) -> Done:
+    """Do all that is due now; with `reports` also look for those that are overdue."""
+    now = int(office.clock())
+    with writing(office.engine) as connection:
+        warned = sum(_warn(connection, office, days, now) for days in WARN_DAYS)
+        banks = _overdue_reports(connection, office, now) if reports else 0
+    return Done(warned, banks)
+
+
+def _warn(connection: Connection, office: Office, days: int, now: int) -> int:
+    """Raise the warning of so many days for every open objection that has reached them; how many."""
+    zone = office.settings.zone
+    # Filed on or before the day that lies so many days back: before the midnight that ends it.
+    last = day_of(now, zone) - timedelta(days=days - 1)
+    midnight = int(datetime(last.year, last.month, last.day, tzinfo=zone).timestamp())
+    given = 0
+    for case, filed_at in disputes.to_warn(connection, days, midnight):
+        if disputes.warned(connection, case, days):
+            left = (due_day(filed_at, zone) - day_of(now, zone)).days
+            when = f"is due in {left} days" if left > 0 else "is due today" if left == 0 else f"was due {-left} days ago"
+            alarms.raise_alarm(
+                connection,
+                at=now,
+                kind=f"objection-{days}-days",
+                institution=OFFICE,
+                about=f"objection {case}",
+                detail=f"the answer in writing {when} ({due_day(filed_at, zone)})",
+            )
+            given += 1
+    return given
+
+
+def _overdue_reports(connection: Connection, office: Office, now: int) -> int:
+    """One alarm a day for every bank of which checks are left without a report for longer than the rule says."""
+    days = office.settings.report_days
+    query = (
+        select(access.c.bank, func.count().label("checks"), func.min(access.c.at).label("oldest"))
+        .outerjoin(report, report.c.ticket == access.c.ticket)
+        .where(access.c.ticket.is_not(None), access.c.at < now - days * DAY, report.c.ticket.is_(None))
+        .group_by(access.c.bank)
+        .order_by(access.c.bank)
+    )
+    today, zone, given = day_of(now, office.settings.zone), office.settings.zone, 0
+    for row in connection.execute(query).all():
+        key = ("report-overdue", row.bank, today.toordinal())
+        if counts.add(connection, {key: 1})[key] > 1:
+            continue
+        alarms.raise_alarm(
+            connection,
+            at=now,
+            kind="report-overdue",
+            institution=row.bank,
+            about=f"{row.checks} checks without a report",
+            detail=f"what became of them was to be reported within {days} days; the oldest is of {day_of(row.oldest, zone)}",
+        )
+        given += 1
+    return given
