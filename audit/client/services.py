@@ -17,7 +17,7 @@ ServiceName = Literal["node", "office"]
 
 
 class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the node is, and the keys of its log."""
+    """Where the node is, and the keys of its log. `witness_key`: all who must cosign the office's, separated by spaces."""
 
     url: str
     log_key: str
@@ -25,7 +25,7 @@ class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class OfficeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the office is, and the keys that verify its word."""
+    """Where the office is, and the keys that verify its word. `witness_key`: all who must cosign the node's log."""
 
     url: str
     statement_key: str
@@ -45,8 +45,8 @@ class Services(msgspec.Struct, frozen=True):
             if not settings.url.startswith(("http://", "https://")):
                 raise ConfigError(f"{section}.url must begin with http:// or https://")
             _verifier_key(f"{section}.log_key", settings.log_key, ED25519)
-            if settings.witness_key:
-                _verifier_key(f"{section}.witness_key", settings.witness_key, COSIGNATURE_V1)
+            for vkey in settings.witness_key.split():
+                _verifier_key(f"{section}.witness_key", vkey, COSIGNATURE_V1)
         if not self.office.witness_key:
             raise ConfigError("office.witness_key is missing: without it no receipt of the node can be checked")
         self.statement_key()
@@ -63,9 +63,9 @@ class Services(msgspec.Struct, frozen=True):
         return VerifierKey.parse(self.node.log_key if service == "node" else self.office.log_key)
 
     def witness_keys(self, service: ServiceName) -> tuple[VerifierKey, ...]:
-        """Who cosigns a service's log: the other one."""
-        vkey = self.office.witness_key if service == "node" else self.node.witness_key
-        return (VerifierKey.parse(vkey),) if vkey else ()
+        """Who must have cosigned a service's log: the other one, and further witnesses such as a bank's."""
+        vkeys = self.office.witness_key if service == "node" else self.node.witness_key
+        return tuple(map(VerifierKey.parse, vkeys.split()))
 
 
 def _verifier_key(name: str, vkey: str, algorithm: int) -> None:
