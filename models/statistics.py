@@ -21,6 +21,7 @@ twice, so that two partitions of the same people cannot be subtracted from each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,6 +63,9 @@ class Measure(Message):
     name: str
     kind: Kind
     unit: str = ""
+
+
+_PERIOD = re.compile(r"20[0-9]{2}(-Q[1-4]|-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 
 
 class StatisticsTable(Message):
@@ -108,8 +112,9 @@ class StatisticsTable(Message):
         names = [measure.name for measure in self.measures]
         if len(set(names)) != len(names) or not all(name.isidentifier() and len(name) <= 64 for name in names):
             raise BadMessage("measures have different names of letters, digits and underscores")
-        if not 1 <= len(self.period) <= 64 or not 1 <= len(self.title) <= 200:
-            raise BadMessage("a table has a title of at most 200 and a period of at most 64 characters")
+        # One spelling for one period: what was shown of it is remembered by this name.
+        if not _PERIOD.fullmatch(self.period) or not 1 <= len(self.title) <= 200:
+            raise BadMessage("a table has a title of at most 200 characters and a period: 2026, 2026-Q2, 2026-06 or 2026-06-30")
 
 
 class StatisticsRelease(Message):

@@ -263,7 +263,7 @@ def test_one_bank_fewer_on_the_same_figures_is_refused(pair: Services, four: dic
 
 def test_a_second_round_of_a_session_is_not_unmasked(pair: Services, three: dict[str, Bank]) -> None:
     """The node goes back to a new round, with other keys and perhaps other banks, after one share of the first was given."""
-    sum_ = Running(pair, three, "2026-16")
+    sum_ = Running(pair, three, "2027-04")
     sum_.until(Phase.UNMASK)
     sum_.parts["bank-a"].step()
     with pair.engine.begin() as connection:
@@ -277,7 +277,7 @@ def test_what_the_node_shows_and_cannot_be_true_is_evidence(
     pair: Services, three: dict[str, Bank], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another key for a bank in the plan, another input in the list: nothing is answered, and the office is told."""
-    sum_ = Running(pair, three, "2026-13")
+    sum_ = Running(pair, three, "2027-01")
     bank, told = three["bank-a"], len(pair.office.leaves())
     get = bank.node.get
 
@@ -310,11 +310,11 @@ def test_what_the_node_shows_and_cannot_be_true_is_evidence(
 
 
 def test_a_sum_that_nobody_goes_on_with_is_given_up(pair: Services, three: dict[str, Bank]) -> None:
-    sum_ = Running(pair, three, "2026-14")
+    sum_ = Running(pair, three, "2027-02")
     sum_.until(Phase.INPUT)
     with pair.engine.begin() as connection:
         repository.move(connection, sum_.opened.session, deadline=1)
-    tables.begin(three["bank-a"], table("three", "2026-15"))
+    tables.begin(three["bank-a"], table("three", "2027-03"))
     assert sum_.state.phase is Phase.FAILED
     with pair.engine.connect() as connection:
         left = connection.execute(
@@ -380,7 +380,7 @@ def test_a_project_of_several_needs_every_bank(pair: Services) -> None:
         for month in range(4):
             tables.begin(banks["bank-a"], table("s1", f"2026-{month}"))
         with pytest.raises(OverBudget, match="all 4 tables"):
-            tables.begin(banks["bank-a"], table("s1", "2026-5"))
+            tables.begin(banks["bank-a"], table("s1", "2026-05"))
 
 
 def decide(pair: Services, project: str) -> None:
