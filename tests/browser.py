@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 WIDTH, HEIGHT = 1000, 760
 PATIENCE = 30
 MOST_TABS = 60
+_REFUSED = re.compile(r"responded with a status of (403|409|410|422|429|503) ")
 
 
 class Browser:
@@ -47,9 +49,9 @@ class Browser:
         waiting.until(lambda _: text in self.text, f"{text!r} never came")
 
     def complaints(self) -> list[str]:
-        """What the browser said on its console: errors, and breaches of the content policy."""
+        """What the browser said on its console: errors, and breaches of the content policy. A refusal is none of these."""
         said = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [entry["message"] for entry in said if entry["level"] != "INFO"]
+        return [entry["message"] for entry in said if entry["level"] != "INFO" and not _REFUSED.search(entry["message"])]
 
     def shot(self, name: str) -> None:
         """A picture of the whole page, where pictures are wanted."""
