@@ -54,6 +54,10 @@ def three(pair: Services) -> Iterator[dict[str, Bank]]:
         yield banks
 
 
+def _day(step: Phase) -> int:
+    return list(Phase).index(step) + 1
+
+
 def table(project: str, period: str) -> StatisticsTable:
     measures = (Measure(name="non_performing", kind=Kind.COUNT), Measure(name="exposure", kind=Kind.AMOUNT, unit="fen"))
     return StatisticsTable(
@@ -141,7 +145,7 @@ def test_a_table_of_three_banks(pair: Services, three: dict[str, Bank]) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_with_three_banks_nothing_comes_out_without_one(pair: Services, three: dict[str, Bank], step: Phase) -> None:
     """t is 3 of 3. Until the list is signed the node begins anew, and a bank that is back is in the sum."""
-    sum_ = Running(pair, three, f"2026-02-{step.value}")
+    sum_ = Running(pair, three, f"2026-02-{_day(step):02}")
     sum_.until(step)
     for name in THREE[:2]:
         sum_.parts[name].step()
@@ -161,7 +165,7 @@ def test_with_three_banks_nothing_comes_out_without_one(pair: Services, three: d
 @pytest.mark.parametrize("step", [Phase.INPUT, Phase.UNMASK])
 def test_four_banks_go_on_without_one(pair: Services, four: dict[str, Bank], step: Phase) -> None:
     """t is 3 of 4: who drops out before the inputs is not in the sum, who drops out after the list is."""
-    sum_ = Running(pair, four, f"2026-03-{step.value}")
+    sum_ = Running(pair, four, f"2026-03-{_day(step):02}")
     sum_.until(step)
     if step is Phase.UNMASK:
         state = sum_.until(Phase.DONE, absent=("bank-d",))
@@ -175,7 +179,7 @@ def test_four_banks_go_on_without_one(pair: Services, four: dict[str, Bank], ste
 
 @pytest.mark.parametrize("step", [Phase.SHARES, Phase.PROOF])
 def test_a_bank_that_missed_a_step_looks_on_without_alarm(pair: Services, four: dict[str, Bank], step: Phase) -> None:
-    sum_ = Running(pair, four, f"2026-12-{step.value}", proven=True)
+    sum_ = Running(pair, four, f"2026-12-{_day(step):02}", proven=True)
     sum_.until(step)
     alarms = len(pair.office.leaves())
     for name in THREE:
@@ -247,7 +251,7 @@ def test_a_kill_before_sending_gives_the_same_bytes(
 def test_one_bank_fewer_on_the_same_figures_is_refused(pair: Services, four: dict[str, Bank]) -> None:
     """The second sum would show the first one's difference: the fourth bank."""
     question = bytes(32)
-    first, second = (Running(pair, four, f"2026-08-{n}") for n in (1, 2))
+    first, second = (Running(pair, four, f"2026-08-{n:02}") for n in (1, 2))
     bank, opened = four["bank-a"], first.opened
     retitled = replace(opened, table=wire.replace(opened.table, title="the same once more"))
     assert tables.aggregation(bank, retitled, first.cells["bank-a"])._question == first.parts["bank-a"]._question
@@ -378,7 +382,7 @@ def test_a_project_of_several_needs_every_bank(pair: Services) -> None:
     decide(pair, "s1")
     with sessions(pair, ("bank-a",)) as banks:
         for month in range(4):
-            tables.begin(banks["bank-a"], table("s1", f"2026-{month}"))
+            tables.begin(banks["bank-a"], table("s1", f"2026-{month:02}"))
         with pytest.raises(OverBudget, match="all 4 tables"):
             tables.begin(banks["bank-a"], table("s1", "2026-05"))
 
