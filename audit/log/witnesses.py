@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import httpx2
-
 from audit.log.cosign import Cosigner
 from audit.verifier.errors import FormatError
 from audit.verifier.note import COSIGNATURE_V1, VerifierKey
@@ -39,6 +37,8 @@ class KnownWitness:
 
     def cosigner(self) -> Cosigner:
         """The way to it."""
+        import httpx2  # only the process that sequences asks anybody
+
         client = httpx2.Client(timeout=SECONDS, trust_env=False)
 
         def post(body: bytes) -> tuple[int, bytes]:

@@ -24,7 +24,7 @@ Directory = Annotated[
 @app.command()
 def init(directory: Directory = None) -> None:
     """Make the data folder, the key and the store; prints the verifier key."""
-    from audit.witness.app import set_up
+    from audit.witness.setup import set_up
 
     with _plain_errors():
         key = set_up(_settings(directory)).key
@@ -34,7 +34,7 @@ def init(directory: Directory = None) -> None:
 @app.command()
 def keys(directory: Directory = None) -> None:
     """Print the verifier key that others need to believe this witness."""
-    from audit.witness.app import signer
+    from audit.witness.setup import signer
 
     with _plain_errors():
         key = signer(_settings(directory)).key
@@ -44,7 +44,7 @@ def keys(directory: Directory = None) -> None:
 @app.command()
 def seen(directory: Directory = None) -> None:
     """Print what it cosigned last of each log, and how many forks it holds as evidence. Ends with 1 where there is one."""
-    from audit.witness.app import open_store
+    from audit.witness.setup import open_store
 
     with _plain_errors():
         settings = _settings(directory)
@@ -88,7 +88,7 @@ def _plain_errors() -> Iterator[None]:
     from pydantic import ValidationError
 
     from audit.service.settings import UnknownSetting
-    from audit.witness.app import NotReady
+    from audit.witness.setup import NotReady
 
     try:
         yield
@@ -101,8 +101,8 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _settings(directory: Path | None) -> WitnessSettings:
-    from audit.witness.app import in_folder
     from audit.witness.settings import WitnessSettings
+    from audit.witness.setup import in_folder
 
     if directory is not None:
         in_folder(directory)
