@@ -80,9 +80,14 @@ class Node:
             )
 
     def marks(self) -> Marks:
-        """What objections withhold or mark, and what was repaired."""
+        """What objections withhold or mark, what was repaired, and which sensitive fields may be used of whom."""
         listed = self.eligibility()
-        return Marks.of(listed.objections, listed.repairs)
+        return Marks.of(listed.objections, listed.repairs, self.sensitive, listed.sensitive)
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The fields of the catalogue that need consents of their own."""
+        return frozenset(field.name for field in self.catalogue if field.sensitive)
 
     def today(self) -> date:
         """The day (UTC) for which expiry is reckoned."""
@@ -98,8 +103,14 @@ class Node:
         now = int(self.clock())
         listed = self.eligibility()
         names = {"*", bank.id} | ({f"class:{bank.bank_class}"} if bank.bank_class else set())
-        willing = {m.subject for m in listed.modelling if m.recipient in names and m.valid_from <= now < m.valid_to}
-        eligible = (willing & set(listed.collection)) - self.disputed(project.fields)
+        given = [m for m in listed.modelling if m.recipient in names and m.valid_from <= now < m.valid_to]
+        sensitive = self.sensitive.intersection(project.fields)
+        eligible = set(listed.collection) - self.disputed(project.fields)
+        if sensitive != set(project.fields):
+            eligible &= {consent.subject for consent in given if not consent.sensitive_fields}
+        for name in sensitive:
+            eligible &= {consent.subject for consent in given if name in consent.sensitive_fields}
+            eligible &= {collected.subject for collected in listed.sensitive if name in collected.fields}
         with self.engine.connect() as connection:
             return sorted(subject_types(connection, eligible))
 
@@ -113,4 +124,5 @@ def _whole(pages: list[Eligibility]) -> Eligibility:
         modelling=tuple(consent for page in pages for consent in page.modelling),
         objections=tuple(objection for page in pages for objection in page.objections),
         repairs=tuple(repair for page in pages for repair in page.repairs),
+        sensitive=tuple(collected for page in pages for collected in page.sensitive),
     )

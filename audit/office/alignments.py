@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from audit.office.consents import canonical
 from audit.office.office import Office
 from audit.office.parallel import map_threads
-from audit.office.projects import Projects, field_sets
-from audit.office.standing import DoubleConsent
+from audit.office.projects import Projects
+from audit.office.standing import DoubleConsent, Wanted, wanted
 from audit.office.store import alarms, alignments, parties
 from audit.office.store.projects import APPROVED, StoredProject
 from audit.service.leaves import LeafDraft
@@ -91,7 +91,7 @@ class Alignments:
         body: FileAlignment = call.body
         subjects = [_canonical_or_empty(subject) for subject in body.subjects]
         book = DoubleConsent(connection, filter(None, subjects), ConsentKind.MODELLING, call.institution, call.now)
-        sets = field_sets(self._office.catalogue, stored.project.fields)
+        what = wanted(self._office.catalogue, stored.project.fields)
         verdicts: list[str] = []
         seen: set[str] = set()
         for subject in subjects:
@@ -101,7 +101,7 @@ class Alignments:
                 verdicts.append(REPEATED)
             else:
                 seen.add(subject)
-                verdicts.append(_consent_verdict(book, subject, sets, body.context.expires))
+                verdicts.append(_consent_verdict(book, subject, what, body.context.expires))
         return subjects, verdicts
 
     def _outcome(self, call: Call, subjects: list[str], elements: list[bytes], verdicts: list[str]) -> Outcome:
@@ -154,9 +154,9 @@ def _canonical_or_empty(subject: str) -> str:
         return ""
 
 
-def _consent_verdict(book: DoubleConsent, subject: str, sets: tuple[str, ...], until: int) -> str:
+def _consent_verdict(book: DoubleConsent, subject: str, what: Wanted, until: int) -> str:
     try:
-        book.find(subject, Purpose.MODELLING, sets, until)
+        book.find(subject, Purpose.MODELLING, what, until)
     except NoConsent:
         return NoConsent.slug()
     return ACCEPTED

@@ -19,9 +19,11 @@ from audit.office.aggregations import Openings
 from audit.office.alignments import Alignments
 from audit.office.batches import Batches
 from audit.office.consents import Consents
+from audit.office.consent_receipts import ConsentReceipts
 from audit.office.directory import OfficeDirectory
 from audit.office.disputes import DisputeDesk
 from audit.office.duties import Duties
+from audit.office.drives import Drives
 from audit.office.group_replays import GroupReplays
 from audit.office.keys import OfficeKeys
 from audit.office.looks import Looks
@@ -45,7 +47,8 @@ from models.aggregation import MOST_WORDS, FileOpening
 from models.alignment import FileAlignment
 from models.archives import AskArchive
 from models.batches import Batch
-from models.consents import AskStanding, FileConsents, FileObjections, FileRepairs, RevokeConsent
+from models.consent_receipts import AskConsentReceipt
+from models.consents import AskConsents, AskStanding, FileConsents, FileDrive, FileObjections, FileRepairs, RevokeConsent
 from models.disputes import (
     AnswerCorrection,
     AnswerDispute,
@@ -125,6 +128,7 @@ def create_app(office: Office) -> FastAPI:
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:
         app.include_router(witness_router(NodeWitness(office)))
+    _consents(gate, office)
     return app
 
 
@@ -156,8 +160,6 @@ def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
     post("POST", "/institutions", action="enrol.institution", roles=CLERK, takes=Institution)(directory.enrol_institution)
     post("POST", "/people", action="enrol.person", roles=CLERK, takes=Person)(directory.enrol_person)
     post("POST", "/suspensions", action="suspend", roles=CLERK, takes=Target)(directory.suspend)
-    post("POST", "/consents", action="consent.file", roles=CLERK | OFFICER, takes=FileConsents, limit=32 * MIB)(consents.file)
-    post("POST", "/consents/revoke", action="consent.revoke", roles=CLERK, takes=RevokeConsent)(consents.revoke)
     post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
     post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(consents.repair)
     post("POST", "/accesses", action="access.list", roles=AUDITOR | AT_THE_WINDOW, takes=AccessQuery)(oversight.accesses)
@@ -197,6 +199,16 @@ def _banks(gate: Gate, office: Office) -> None:
     gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK | APPROVER, why=why)(projects.status)
     post("POST", "/projects/{id}/acceptance", action="project.accept", roles=MODELLER | APPROVER, takes=Signed)(projects.accept)
     openings, limit = Openings(office), 16 * MOST_WORDS
+def _consents(gate: Gate, office: Office) -> None:
+    consents, receipts, drives, post = Consents(office), ConsentReceipts(office), Drives(office), gate.logged
+    post("POST", "/consents", action="consent.file", roles=CLERK | OFFICER, takes=FileConsents, limit=32 * MIB)(consents.file)
+    post("POST", "/consents/drives", action="consent.drive", roles=CLERK, takes=FileDrive, limit=32 * MIB)(drives.file)
+    post("POST", "/consents/revoke", action="consent.revoke", roles=AT_THE_WINDOW, takes=RevokeConsent)(consents.revoke)
+    post("POST", "/consents/of", action="consent.list", roles=AT_THE_WINDOW, takes=AskConsents)(receipts.of_subject)
+    roles = AT_THE_WINDOW | OFFICER
+    post("POST", "/consents/receipt", action="consent.receipt", roles=roles, takes=AskConsentReceipt)(receipts.receipt)
+
+
     post("POST", "/aggregations/openings", action="aggregate.proof", roles=MODELLER, takes=FileOpening, limit=limit)(
         openings.file
     )

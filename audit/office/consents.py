@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from audit.office.filing import Filing, attach_filing, facts_of, salted
 from audit.office.office import Office
-from audit.office.store import consents, disputes, parties
+from audit.office.store import consents, disputes
+from audit.office.store.consents import StoredConsent
+from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
+from models.consent_receipts import withdrawal_commitment
 from models.consents import (
     ANY,
-    Consent,
-    ConsentKind,
     Eligibility,
     FileConsents,
     Filed,
     FileObjections,
     FileRepairs,
-    Purpose,
     RevokeConsent,
+    Withdrawer,
 )
-from models.identity import IdentityError, parse_id
 from models.logged import Empty
 from models.parties import Role
-from models.problems import BadIdentity, Conflict, Forbidden, NotFound, TooLarge, Unusable
+from models.problems import Conflict, Forbidden, NotFound, Problem, TooLarge, Unusable
 from models.wire import Signed, replace
 
 MOST_CONSENTS = 50_000
 SUBJECTS_A_PAGE = 20_000
 MOST_REFERENCE = 200
-AT_THE_COUNTER = frozenset({ConsentKind.COLLECTION, ConsentKind.QUERY})
-SCORE = "score"
+MOST_REASON = 500
+__all__ = ["Consents", "canonical"]
 
 
 class Consents:
@@ -46,28 +47,42 @@ class Consents:
         body: FileConsents = call.body
         if not 1 <= len(body.consents) <= MOST_CONSENTS:
             raise TooLarge(f"1 to {MOST_CONSENTS} consents are taken in one request")
-        checked = [self._checked(place, consent, call) for place, consent in enumerate(body.consents, 1)]
+        filing = Filing(self._office, call)
+        checked = []
+        for place, consent in enumerate(body.consents, 1):
+            try:
+                checked.append(filing.check(consent))
+            except Problem as problem:
+                raise type(problem)(f"consent {place}: {problem.detail}") from None
         if len({consent.id for consent in checked}) != len(checked):
             raise Conflict("two consents of this request have one id")
-        self._check_recipients(call, checked)
-
-        def record(connection: Connection) -> None:
-            if consents.any_known(connection, (consent.id for consent in checked)):
-                raise Conflict("a consent of this request has an id that was filed before")
-            consents.add(connection, checked, call.person.id, call.now)
-
-        facts = {"count": len(checked)}
-        return Outcome(Filed(count=len(checked)), [LeafDraft("consent.file", facts)], record)
+        new = salted(checked)
+        leaf = LeafDraft("consent.file", facts_of(new))
+        return Outcome(Filed(count=len(new)), [leaf], attach=attach_filing(call, new))
 
     def revoke(self, call: Call) -> Outcome:
         """POST /consents/revoke: counts from the next ticket and the node's next epoch."""
         body: RevokeConsent = call.body
+        if len(body.reason) > MOST_REASON:
+            raise Unusable(f"the reason has at most {MOST_REASON} characters")
+        if body.by is not Withdrawer.SUBJECT and not body.reason:
+            raise Unusable("say who represents the subject, or why the office withdraws the consent")
+        if call.person.role is Role.WINDOW and body.by is not Withdrawer.SUBJECT:
+            raise Forbidden("at the self-service window subjects withdraw for themselves")
+        with call.engine.connect() as connection:
+            stored = consents.get(connection, body.consent)
+        if stored is None or stored.revoked_at is not None or not _is_of(call, body.subject, stored):
+            raise NotFound("there is no such consent that stands")
+        subject, facts = stored.consent.subject, {"by": str(body.by)}
+        if stored.salt is not None:
+            facts["withdrawal"] = withdrawal_commitment(stored.salt, stored.consent.id).hex()
 
-        def record(connection: Connection) -> None:
-            if not consents.revoke(connection, body.consent, call.now):
+        def attach(connection: Connection, queue_ids: Sequence[int]) -> None:
+            if not consents.revoke(connection, body, call.now, queue_ids[0]):
                 raise NotFound("there is no such consent that stands")
 
-        return Outcome(Empty(), [LeafDraft("consent.revoke", {}, {"consent": body.consent})], record)
+        opening = {"consent": body.consent, "subject": subject, "reason": body.reason}
+        return Outcome(Empty(), [LeafDraft("consent.revoke", facts, opening)], attach=attach)
 
     def object(self, call: Call) -> Outcome:
         """POST /objections: open or settle disputes about fields of a subject."""
@@ -124,45 +139,15 @@ class Consents:
                     modelling=consents.modelling(connection, call.now, after, upto),
                     objections=consents.objections(connection, after, upto),
                     repairs=consents.repairs(connection, after, upto),
+                    sensitive=consents.sensitive_collection(connection, call.now, after, upto),
                     after=after,
                     upto=upto,
                 )
             )
 
-    def _checked(self, place: int, consent: Consent, call: Call) -> Consent:
-        what = f"consent {place}"
-        subject = canonical(consent.subject, what)
-        if not consent.id or len(consent.id) > 120:
-            raise Unusable(f"{what}: the id has 1 to 120 characters")
-        if not consent.valid_from < consent.valid_to:
-            raise Unusable(f"{what}: it ends before it begins")
-        if unknown := set(consent.purposes) - {ANY, *Purpose}:
-            raise Unusable(f"{what}: unknown purpose {', '.join(sorted(unknown))}; there are: {', '.join(Purpose)}")
-        if unknown := set(consent.field_sets) - {ANY, SCORE, *self._office.catalogue.categories}:
-            raise Unusable(f"{what}: the catalogue has no field set {', '.join(sorted(unknown))}")
-        if not consent.purposes or not consent.field_sets or not consent.capture:
-            raise Unusable(f"{what}: it names its purposes, its field sets and how it was captured")
-        if len(consent.evidence_digest) != 64 or not set(consent.evidence_digest) <= set("0123456789abcdef"):
-            raise Unusable(f"{what}: the evidence digest is the SHA-256 of the signed form, 64 lower-case hex digits")
-        if call.person.role is Role.LOAN_OFFICER:
-            if consent.kind not in AT_THE_COUNTER:
-                raise Forbidden(f"{what}: a modelling consent is filed by the office's clerks")
-            if consent.recipient != call.institution.id:
-                raise Forbidden(f"{what}: at a bank's counter only consents that name this bank are taken")
-        return replace(consent, subject=subject)
 
-    def _check_recipients(self, call: Call, filed: Iterable[Consent]) -> None:
-        with call.engine.connect() as connection:
-            known = {institution.id for institution in parties.institutions(connection)}
-        for recipient in {consent.recipient for consent in filed}:
-            is_class = recipient.startswith("class:") and len(recipient) > len("class:")
-            if recipient != ANY and not is_class and recipient not in known:
-                raise Unusable("a consent names a recipient that is not enrolled; use its id, class:… or *")
-
-
-def canonical(subject: str, what: str) -> str:
-    """The canonical identity of a subject; raises `BadIdentity` naming the place, never the value."""
-    try:
-        return parse_id(subject)
-    except IdentityError as error:
-        raise BadIdentity(f"{what}: {error}") from None
+def _is_of(call: Call, subject: str, stored: StoredConsent) -> bool:
+    """Whether this is the consent of the subject that the request names; the self-service window must name one."""
+    if not subject:
+        return call.person.role is not Role.WINDOW
+    return canonical(subject, "the subject") == stored.consent.subject

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from audit.office import patterns
 from audit.office.consents import canonical
 from audit.office.office import Office
-from audit.office.standing import DoubleConsent
-from audit.office.store import consents, manifests
+from audit.office.standing import SCORE, Chosen, DoubleConsent, Wanted, wanted
+from audit.office.store import manifests
 from audit.office.store.questions import LOOKED, LOOKED_IN_VAIN, Attempt
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
@@ -55,27 +55,33 @@ class Looks:
         newest = manifests.newest(connection, ask.table)
         if newest is None:
             raise NotFound("the office has sealed no epoch of such a table")
-        sets = newest.manifest.field_sets
+        manifest = newest.manifest
+        what = Wanted((SCORE,)) if manifest.model else wanted(self._office.catalogue, manifest.fields)
         both = DoubleConsent(connection, [subject], ConsentKind.QUERY, call.institution, call.now)
-        to_collect, to_use = list(both.to_collect(subject, sets)), list(both.to_use(subject, ask.purpose, sets))
-        filed = consents.filed_at(connection, {consent.id for consent in to_collect + to_use})
+        filed = both.filed_at()
+        listed_at = manifest.listed_at or manifest.opened_at
+
+        def is_in_table(consent: Consent) -> bool:
+            return filed[consent.id] < listed_at
+
         # A collection consent that the table was built with goes before one that lasts longer.
-        listed_at = newest.manifest.listed_at or newest.manifest.opened_at
-        in_table = [consent for consent in to_collect if filed[consent.id] < listed_at]
-        collection = self._longest(in_table or to_collect, filed, call.now)
-        query = self._longest(to_use, filed, call.now)
+        to_collect = both.to_collect(subject, what, best=lambda consent: (is_in_table(consent), consent.valid_to))
+        to_use = both.to_use(subject, ask.purpose, what, best=lambda consent: (consent.valid_to,))
+        collection, query = (self._first_to_end(chosen, filed, call.now) for chosen in (to_collect, to_use))
         found = {ConsentKind.COLLECTION: collection, ConsentKind.QUERY: query}
         return Standing(
             collection=collection,
             query=query,
-            counts_from_next_epoch=collection is not None and not in_table,
+            counts_from_next_epoch=collection is not None and not all(map(is_in_table, to_collect.consents)),
             missing=tuple(str(kind) for kind, consent in found.items() if consent is None),
+            sensitive=what.sensitive,
+            missing_sensitive=tuple(name for name in what.sensitive if name in to_collect.lacks + to_use.lacks),
         )
 
-    def _longest(self, stand: Iterable[Consent], filed: dict[str, int], now: int) -> StandingConsent | None:
-        consent = max(stand, key=lambda one: one.valid_to, default=None)
-        if consent is None:
+    def _first_to_end(self, chosen: Chosen, filed: dict[str, int], now: int) -> StandingConsent | None:
+        if not chosen.complete:
             return None
+        consent = min(chosen.consents, key=lambda one: one.valid_to)
         return StandingConsent(
             valid_from=consent.valid_from,
             valid_to=consent.valid_to,

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from audit.office.approvals import second_approval
 from audit.office.office import Office
-from audit.office.projects import field_sets
 from audit.office.served import check_served
+from audit.office.standing import SCORE, Wanted, wanted
 from audit.office.store import manifests, models, projects
 from audit.office.store.projects import APPROVED
 from audit.service.outcome import Call
@@ -20,7 +20,6 @@ from models.projects import Project, ProjectKind
 from models.tables import Manifest
 from models.tickets import TicketApproval, TicketContext, TicketRequest
 
-SCORE = "score"
 SCORE_PURPOSES = frozenset({Purpose.LOAN_APPROVAL, Purpose.POST_LOAN})
 NONCE_BYTES = 16
 
@@ -29,7 +28,7 @@ NONCE_BYTES = 16
 class Permission:
     """A context that passed: what the subject's consents must cover, and the checks its project has left."""
 
-    field_sets: tuple[str, ...]
+    wanted: Wanted
     checks: int
     checks_left: int
 
@@ -92,24 +91,24 @@ class Permissions:
         if sealed is None:
             raise BadTicket("the office has sealed no such table and epoch")
         # Before the epoch's end: that of a model's last one is the model's own, and there is no present one to ask.
-        sets = self._readable(project, sealed.manifest)
+        what = self._readable(project, sealed.manifest)
         if self._call.now >= sealed.manifest.expires_at:
             raise BadTicket("this epoch of the table is over; ask the node for the present one")
         if context.purpose not in purposes(project, scores=bool(sealed.manifest.model)):
             raise NotApproved("this project is not approved for this purpose")
-        return Permission(sets, project.checks, stored.checks_left)
+        return Permission(what, project.checks, stored.checks_left)
 
-    def _readable(self, project: Project, manifest: Manifest) -> tuple[str, ...]:
-        """The field sets that a query consent must cover; raises `NotApproved` for a table that is not the project's."""
+    def _readable(self, project: Project, manifest: Manifest) -> Wanted:
+        """What the subject's consents must cover; raises `NotApproved` for a table that is not the project's."""
         if not manifest.model:
             if set(manifest.fields) != set(project.fields) or project.kind is not ProjectKind.CHECK:
                 raise NotApproved("this table holds other fields than the project was approved for")
-            return field_sets(self._office.catalogue, manifest.fields)
+            return wanted(self._office.catalogue, manifest.fields)
         model = models.get(self._connection, manifest.model)
         if model is None or model.project != project.id:
             raise NotApproved("this table holds the scores of another project's model")
         check_served(model, self._call.now, self._office.settings.zone)
-        return (SCORE,)
+        return Wanted((SCORE,))
 
     def _check_approval(self, request: TicketRequest) -> None:
         """(4) A second person of the bank has signed this subject and this context."""

@@ -2,7 +2,8 @@
 
 ================  ================================================================================================
 directory         ``office_institution``, ``office_person``, ``office_counter`` (the directory's version)
-consents          ``office_consent``, ``office_objection``, ``office_repair`` (what is not to be shown any more)
+consents          ``office_consent``, ``office_filing`` (what a leaf stands for), ``office_drive``, ``office_objection``,
+                  ``office_repair`` (what is not to be shown any more)
 work              ``office_project``, ``office_model`` and ``office_model_event``, ``office_manifest``, ``office_alignment``
 batches           ``office_batch`` (what was filed and decided), ``office_batch_subject`` (about whom; erasable)
 accountability    ``office_ticket`` (element, proof, consent), ``office_access`` (who asked about whom), ``office_alarm``,
@@ -75,8 +76,40 @@ consent = Table(
     Column("filed_by", Id, nullable=False),
     Column("filed_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    # Whether it is one to sensitive fields, which lets nobody collect anything else.
+    Column("sensitive", Integer, nullable=False, server_default="0"),
+    Column("drive", Id),
+    # Who withdrew it, why, and the leaf that says so; for a receipt, like all below.
+    Column("revoked_by", Word),
+    Column("revoked_why", Text),
+    Column("revoked_queue_id", BigInteger),
+    # Its place among what was filed at once, and the salt of what stands for it there (`office_filing`). Consents of
+    # before there were receipts have neither.
+    Column("filing", BigInteger),
+    Column("place", Integer),
+    Column("salt", LargeBinary(32)),
     # Holds all that the node's list asks for: whom a consent speaks of and whether it stands, without its document.
-    Index("ix_office_consent_standing", "kind", "subject", "valid_from", "valid_to", "revoked_at"),
+    Index("ix_office_consent_standing", "kind", "subject", "valid_from", "valid_to", "revoked_at", "sensitive"),
+)
+
+# What was filed at once, by the queue id of its leaf: the salted commitments whose root the leaf names, in their order.
+filing = Table(
+    "office_filing",
+    metadata,
+    Column("queue_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("commitments", LargeBinary, nullable=False),
+)
+
+drive = Table(
+    "office_drive",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("place", String(200), nullable=False),
+    Column("table_digest", String(64), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("consents", Integer, nullable=False),
+    Column("filed_by", Id, nullable=False),
+    Column("filed_at", BigInteger, nullable=False),
 )
 
 objection = Table(
@@ -167,6 +200,9 @@ ticket = Table(
     Column("query_consent", Id, nullable=False),
     Column("collection_consent", Id, nullable=False),
     Column("salt", LargeBinary(32), nullable=False),
+    # Beside the first of each kind: the consents to sensitive fields, one id a line.
+    Column("further_query_consents", Text, nullable=False, server_default=""),
+    Column("further_collection_consents", Text, nullable=False, server_default=""),
     Column("approval", LargeBinary),
     Column("issued_at", BigInteger, nullable=False),
     # Tickets of the first schema have neither of these.

@@ -7,7 +7,7 @@ A question is checked in this order, and the first fault is named:
 (3) the table's epoch is one that the office sealed, is open, and holds what the project was approved for;
 (4) where the bank requires it, an approver of the bank has signed this subject and context; in an approved batch, whose
     project, purpose and subjects the question must be of, the approver has signed the batch;
-(5) the subject's collection consent and query consent stand (双授权);
+(5) the subject's collection consent and query consent stand (双授权), and of each one more that names what is sensitive;
 (6) the element was never seen, the budgets are not used up, and the sender knows the blind that makes it from *this* subject.
 
 Batch, budgets, consents and element are looked at once more in the transaction that stores the ticket.
@@ -29,14 +29,14 @@ from audit.office.consents import canonical
 from audit.office.office import Office
 from audit.office.parallel import map_threads
 from audit.office.permissions import Permissions
-from audit.office.standing import DoubleConsent
+from audit.office.standing import DoubleConsent, Found
 from audit.office.store import consents, questions
 from audit.office.store.questions import GRANTED, Attempt, Issued
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
 from crypto.errors import CryptoError
 from crypto.request_proof import verify_request_proof
-from models.consents import Consent, ConsentKind
+from models.consents import ConsentKind
 from models.identity import region_of
 from models.parties import Role
 from models.problems import BadElement, BadIdentity, BadMessage, BadTicket, NoConsent, OverBudget, Problem, TooLarge
@@ -53,8 +53,7 @@ class _Question:
 
     request: TicketRequest
     subject: str
-    collection: Consent | None = None
-    query: Consent | None = None
+    consents: Found | None = None
     problem: Problem | None = None
 
 
@@ -140,21 +139,21 @@ class _Asking:
         if self._batch is not None:
             self._batch.check(question.subject, context)
         # (5)
-        collection, query = consented.find(question.subject, context.purpose, permission.field_sets, context.expires)
+        found = consented.find(question.subject, context.purpose, permission.wanted, context.expires)
         # (6) A blind that is used twice would tie two questions together, at the node and here.
         if request.element in seen:
             raise BadTicket("this blinded element was seen before; blind the subject afresh for every ticket")
         if self._batch is not None and not self._batch.take(question.subject):
             raise self._purse.refuse(self._batch.budget, 0)
         self._purse.take(context, permission.checks, permission.checks_left)
-        return _Question(request, question.subject, collection, query)
+        return _Question(request, question.subject, found)
 
     def _record(self, connection: Connection, issued: Sequence[Issued], granted: Sequence[_Question]) -> None:
         """What was judged before, once more where nobody can come between."""
         if self._batch is not None and not self._batch.spend(connection, [question.subject for question in granted]):
             raise self._purse.refuse(self._batch.budget, 0)
         self._purse.spend(connection, [question.request.context for question in granted])
-        relied_on = {consent.id for question in granted for consent in (question.query, question.collection) if consent}
+        relied_on = {consent for question in granted if question.consents for consent in question.consents.ids}
         if consents.count_unrevoked(connection, relied_on) != len(relied_on):
             raise NoConsent("a consent was revoked while this was looked at; ask again")
         if questions.seen(connection, [ticket.element for ticket in issued]):
@@ -162,14 +161,14 @@ class _Asking:
         questions.add_tickets(connection, issued)
 
     def _give(self, question: _Question) -> _Given:
-        request, query, collection = question.request, question.query, question.collection
+        request, found = question.request, question.consents
         if question.problem is not None:
             result = TicketResult(problem=question.problem.slug(), detail=question.problem.detail)
             return _Given(result, self._refusal_leaf(question, question.problem))
-        assert query is not None, "a granted question has both consents"
-        assert collection is not None, "a granted question has both consents"
+        assert found is not None, "a granted question has both consents"
+        query, collection = ([consent.id for consent in kind] for kind in (found.use, found.collection))
         salt = secrets.token_bytes(32)
-        commitment = hashlib.sha256(salt + query.id.encode()).digest()
+        commitment = hashlib.sha256(salt + "\n".join(query).encode()).digest()
         signed = self._office.sign(Ticket(element=request.element, context=request.context, consent=commitment))
         issued = Issued(
             element=request.element,
@@ -177,8 +176,10 @@ class _Asking:
             project=request.context.project,
             context=request.context.binding(),
             proof=request.proof,
-            query_consent=query.id,
-            collection_consent=collection.id,
+            query_consent=query[0],
+            collection_consent=collection[0],
+            further_query_consents="\n".join(query[1:]),
+            further_collection_consents="\n".join(collection[1:]),
             salt=salt,
             approval=None if request.approval is None else encode(request.approval),
             issued_at=self._call.now,
@@ -189,7 +190,9 @@ class _Asking:
             expires=request.context.expires,
         )
         facts = {**_facts(request), **self._batch_fact(), "ticket": issued.digest, "consent": commitment.hex()}
-        opening = {"subject": question.subject, "query_consent": query.id, "collection_consent": collection.id}
+        opening = {"subject": question.subject, "query_consent": query[0], "collection_consent": collection[0]}
+        if further := [*query[1:], *collection[1:]]:
+            opening["further_consents"] = "\n".join(further)
         return _Given(TicketResult(ticket=signed), LeafDraft("ticket", facts, opening), issued)
 
     @property
@@ -201,6 +204,7 @@ class _Asking:
 
     def _refusal_leaf(self, question: _Question, problem: Problem) -> LeafDraft:
         opening = {"subject": question.subject, "detail": problem.detail}
+        opening["purpose"] = question.request.context.purpose[:32]
         return LeafDraft("ticket", self._batch_fact(), opening, outcome="refused", problem=problem.slug())
 
     def _refused(self, problem: Problem, judged: Sequence[_Question]) -> Refused:
@@ -212,7 +216,8 @@ class _Asking:
                 patterns.note(connection, self._office.settings, self._call, [(one, queue_id) for one in asked])
             self._purse.alarm(connection)
 
-        return Refused(problem, opening={"subject": judged[0].subject} if self._single else {}, attach=attach)
+        said = {"subject": judged[0].subject, "purpose": judged[0].request.context.purpose[:32]} if self._single else {}
+        return Refused(problem, opening=said, attach=attach)
 
     def _attempt(self, question: _Question, issued: Issued | None = None) -> Attempt:
         context = question.request.context

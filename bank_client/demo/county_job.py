@@ -21,6 +21,7 @@ from bank_client.demo.town import FIRST_CLERK, Town
 from bank_client.joint_scorecard import JointScorecard
 from bank_client.session import Bank
 from models.consents import (
+    Capture,
     Consent,
     ConsentKind,
     Filed,
@@ -299,10 +300,14 @@ def _consent(row: dict[str, str]) -> Consent:
         kind=ConsentKind(row["kind"]),
         recipient=row["recipient"],
         purposes=tuple(row["purposes"].split(";")),
-        field_sets=tuple(row["field_sets"].split(";")),
+        field_sets=tuple(filter(None, row["field_sets"].split(";"))),
+        sensitive_fields=tuple(filter(None, row["sensitive_fields"].split(";"))),
         valid_from=_seconds(row["valid_from"]),
         valid_to=_seconds(row["valid_to"]),
-        capture=row["capture"],
+        capture=Capture(row["capture"]),
+        captured_by=row["captured_by"],
+        witness=row["witness"],
+        reference=row["reference"],
         evidence_digest=row["evidence_digest"],
     )
 

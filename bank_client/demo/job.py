@@ -15,7 +15,7 @@ from audit.verifier.note import VerifierKey
 from bank_client.demo.town import FIRST_CLERK, Town
 from bank_client.joint_scorecard import JointScorecard
 from models import wire
-from models.consents import Consent, ConsentKind, FileConsents, Filed
+from models.consents import Capture, Consent, ConsentKind, FileConsents, Filed
 from models.loads import LoadReport
 from models.logged import Empty
 from models.problems import Unusable
@@ -136,7 +136,7 @@ def new_consent(subject: str, kind: ConsentKind, recipient: str = "*", purpose: 
         field_sets=("*",),
         valid_from=now - 60,
         valid_to=now + years * YEAR,
-        capture="window",
+        capture=Capture.WINDOW,
         evidence_digest=secrets.token_hex(32),
     )
 

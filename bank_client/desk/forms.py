@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from models.consents import Consent, ConsentKind
+from models.consents import Capture, Consent, ConsentKind
 from models.durable import write_private
 from models.web.notices import Notice
 
@@ -26,6 +26,7 @@ class ConsentForm:
 
     kinds: tuple[ConsentKind, ...]
     field_sets: tuple[str, ...]
+    sensitive_fields: tuple[str, ...]
     until: date
     way: str
     witness: str
@@ -33,12 +34,20 @@ class ConsentForm:
 
     @classmethod
     def read(
-        cls, kinds: list[str], field_sets: list[str], until: str, way: str, witness: str, scan: bytes, today: date
+        cls,
+        kinds: list[str],
+        field_sets: list[str],
+        sensitive_fields: list[str],
+        until: str,
+        way: str,
+        witness: str,
+        scan: bytes,
+        today: date,
     ) -> ConsentForm:
         """Check what was entered; raises `Notice` for the first thing that is missing or wrong."""
         if not kinds or not set(kinds) <= set(KINDS):
             raise Notice("consent-kinds")
-        if not field_sets:
+        if not field_sets and not sensitive_fields:
             raise Notice("consent-fields")
         try:
             last = date.fromisoformat(until)
@@ -52,7 +61,8 @@ class ConsentForm:
             raise Notice("consent-scan")
         if len(scan) > LARGEST_FORM:
             raise Notice("consent-scan-large", mib=LARGEST_FORM >> 20)
-        form = cls(tuple(ConsentKind(kind) for kind in kinds), tuple(field_sets), last, way, witness, scan)
+        chosen = tuple(ConsentKind(kind) for kind in kinds)
+        form = cls(chosen, tuple(field_sets), tuple(sensitive_fields), last, way, witness, scan)
         form.ending()
         return form
 
@@ -71,7 +81,10 @@ class ConsentForm:
 
 
 def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose: str, now: int) -> tuple[Consent, ...]:
-    """The consents of a form, to this bank alone and for this purpose; they end with the last day, here."""
+    """The consents of a form, to this bank alone and for this purpose; they end with the last day, here.
+
+    What is sensitive is consented to by itself, so that it can be withdrawn by itself.
+    """
     until = datetime.combine(form.until + timedelta(days=1), time()).astimezone()
     return tuple(
         Consent(
@@ -80,11 +93,16 @@ def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose
             kind=kind,
             recipient=bank,
             purposes=(purpose,),
-            field_sets=form.field_sets,
+            field_sets=field_sets,
+            sensitive_fields=sensitive_fields,
             valid_from=now - CLOCK_TOLERANCE,  # the office's clock may be behind
             valid_to=int(until.timestamp()),
-            capture=f"{form.way}; witness {form.witness}",
+            capture=Capture.OFFICER,
+            witness=form.witness,
+            reference=form.way,
             evidence_digest=digest,
         )
         for kind in form.kinds
+        for field_sets, sensitive_fields in ((form.field_sets, ()), ((), form.sensitive_fields))
+        if field_sets or sensitive_fields
     )

@@ -139,6 +139,7 @@ def capture(
     handle: str,
     kinds: Texts = None,
     field_sets: Texts = None,
+    sensitive_fields: Texts = None,
     until: Text = "",
     way: Text = "",
     witness: Text = "",
@@ -146,12 +147,14 @@ def capture(
 ) -> Response:
     """Take a consent at the counter."""
     case = _find(desk, seat, handle)
-    entered = {"kinds": kinds or [], "field_sets": field_sets or [], "until": until, "way": way, "witness": witness}
+    chosen, named, sensitive = kinds or [], field_sets or [], sensitive_fields or []
+    entered: dict[str, Any] = {"kinds": chosen, "field_sets": named, "sensitive_fields": sensitive}
+    entered |= {"until": until, "way": way, "witness": witness}
     try:
         seen_by = witness if witness in _witnesses(desk, seat) else ""
         data = scan.file.read(LARGEST_FORM + 1) if scan is not None else b""
         today = datetime.fromtimestamp(desk.clock()).date()
-        form = ConsentForm.read(kinds or [], field_sets or [], until, way, seen_by, data, today)
+        form = ConsentForm.read(chosen, named, sensitive, until, way, seen_by, data, today)
         desk.cases.capture(seat, case, form)
     except Notice as notice:
         return _case(request, desk, seat, case, status=notice.status, notice=desk.pages.said(request, notice), entered=entered)
@@ -203,14 +206,19 @@ def _case(
     entered: dict[str, Any] | None = None,
 ) -> Response:
     language = language_of(request)
-    sets, second = {}, False
+    sets, sensitive, second = {}, {}, False
     if case.state == CONSENT:  # a question that is under way holds the session
         with seat.session() as bank:
-            sets = field_sets_of(case.offer.fields, desk.branch.catalogue(bank), language)
+            catalogue = desk.branch.catalogue(bank)
+            plain = [name for name in case.offer.fields if not catalogue[name].sensitive]
+            sets = field_sets_of(plain, catalogue, language)
+            own = catalogue.select(case.standing.sensitive if case.standing else ())
+            sensitive = {field.name: field.label_zh if language == "zh" else field.label_en or field.label_zh for field in own}
             second = desk.branch.second_approval(bank)
     missing = case.standing.missing if case.standing else KINDS
     today = datetime.fromtimestamp(desk.clock()).date()
     values: dict[str, Any] = {"kinds": list(missing), "field_sets": list(sets), "way": WAYS[0], "witness": ""}
+    values["sensitive_fields"] = list(case.standing.missing_sensitive) if case.standing else []
     values["until"] = (today + timedelta(days=365)).isoformat()
     return desk.page(
         request,
@@ -222,6 +230,7 @@ def _case(
         second=second,
         kinds=KINDS,
         sets=sets,
+        sensitive=sensitive,
         ways=WAYS,
         witnesses=_witnesses(desk, seat),
         first_day=(today + timedelta(days=1)).isoformat(),

@@ -90,6 +90,11 @@ TEXTS = Texts({
     "capture": ("在柜台办理授权", "Take a consent at the counter"),
     "kinds": ("授权种类", "Which consents"),
     "field-sets": ("授权的数据范围", "Which data"),
+    "sensitive": ("敏感数据（须单独同意）", "Sensitive data (each needs a consent of its own)"),
+    "sensitive-hint": (
+        "每一项都须当事人在授权书上单独签字；这些授权单独登记，可以单独撤回。",
+        "The person signs for each of them by itself; these consents are filed by themselves and can be withdrawn so.",
+    ),
     "until": ("有效期至", "Valid until"),
     "way": ("签署方式", "How it was given"),
     "way-signed-form": ("柜台当面签字", "Form signed at the window"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.county import parameters as par
 from models.county.loans import BANK_NAME, Outcomes
@@ -27,6 +29,15 @@ DISPUTES_PER_10000: Final = 8
 MOST_REPAIRS: Final = 5
 
 CAPTURES: Final = (("window", 0.35), ("esign", 0.45), ("officer", 0.20))
+
+SENSITIVE: Final = ("real_estate_count", "social_ins_months")
+
+_PARTICULARS: Final[dict[str, Callable[[str], tuple[str, str, str]]]] = {
+    "window": lambda number: ("yunhe-office/tang.yulan", "", ""),
+    "esign": lambda number: ("", "", f"ES-{number}"),
+    "officer": lambda number: (f"{BANK}/chen.jianguo", f"{BANK}/yang.chunhua", "signed-form"),
+}
+"""Who took it, the witness, the reference."""
 
 # id, name, kind, bank class, serial of the credit code, declared customers per loan of the synthetic bank
 _INSTITUTIONS: Final = (
@@ -92,7 +103,8 @@ def people_table() -> Table:
 def consent_table(seed: int, population: Population, outcomes: Outcomes) -> Table:
     """Collection consents of nearly everyone, modelling consents of borrowers, query consents of applicants.
 
-    A subject has at most one consent of a kind. Dates are ISO, ``valid_to`` exclusive; ``revoked_at`` is empty or a date.
+    A subject has at most one consent of a kind, and one more of it to what is sensitive. Dates are ISO, ``valid_to`` exclusive;
+    ``revoked_at`` is empty or a date.
     """
     rng, as_of = generator(seed, "consents"), population.as_of
     people, organisations = population.households, population.organisations
@@ -101,11 +113,17 @@ def consent_table(seed: int, population: Population, outcomes: Outcomes) -> Tabl
     applicants = list(people.citizen_id_no[outcomes.applicant_rows])
     bureau, bank = (("yunhe-bureau", 1.0),), ((BANK, 0.70), (f"class:{BANK_CLASS}", 0.25), ("*", 0.05))
     short, long = (730, 1100), (1800, 3600)
+    collection = _draw(rng, as_of, everyone, COLLECTION_SHARE, Terms("collection", bureau, "*", (60, 900), long))
+    modelling = _draw(rng, as_of, borrowers, MODELLING_SHARE, Terms("modelling", bank, "modelling", (370, 1100), long))
+    asked = set(_canonical([*borrowers, *applicants]))
     parts = [
-        _draw(rng, as_of, everyone, COLLECTION_SHARE, Terms("collection", bureau, "*", (60, 900), long)),
-        _draw(rng, as_of, borrowers, MODELLING_SHARE, Terms("modelling", bank, "modelling", (370, 1100), long)),
+        collection,
+        modelling,
         _draw(rng, as_of, applicants, QUERY_SHARE, Terms("query", bank[:2], "loan-approval", (0, 90), short)),
         _draw(rng, as_of, borrowers, POST_LOAN_SHARE, Terms("query", bank[:1], "post-loan", (60, 900), short)),
+        # Borrowers and applicants are asked for what is sensitive on a form of its own, signed on the same day.
+        _sensitive(collection, np.array([subject in asked for subject in collection["subject"]])),
+        _sensitive(modelling, np.ones(len(modelling["subject"]), dtype=bool)),
     ]
     columns: dict[str, Column] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     numbers = [f"K{i:08d}" for i in range(1, len(columns["subject"]) + 1)]
@@ -113,7 +131,12 @@ def consent_table(seed: int, population: Population, outcomes: Outcomes) -> Tabl
         hashlib.sha256(f"synthetic evidence {seed} {number} {subject}".encode()).hexdigest()
         for number, subject in zip(numbers, columns["subject"], strict=True)
     ]
-    return Table("consents", "id", {"id": _column(numbers), **columns, "evidence_digest": _column(digests)})
+    taken = [_PARTICULARS[way](number) for way, number in zip(columns["capture"], numbers, strict=True)]
+    particulars = {
+        name: _column([row[place] for row in taken]) for place, name in enumerate(("captured_by", "witness", "reference"))
+    }
+    columns |= particulars | {"evidence_digest": _column(digests)}
+    return Table("consents", "id", {"id": _column(numbers), **columns})
 
 
 def dispute_table(seed: int, population: Population, outcomes: Outcomes) -> Table:
@@ -168,11 +191,19 @@ def _draw(rng: np.random.Generator, as_of: date, numbers: list[str], share: floa
         "recipient": choose(rng, terms.recipients, n),
         "purposes": _column([terms.purposes] * n),
         "field_sets": _column(["*"] * n),
+        "sensitive_fields": _column([""] * n),
         "valid_from": days_after(as_of, -age),
         "valid_to": days_after(as_of, left),
         "capture": choose(rng, CAPTURES, n),
         "revoked_at": pick(revoked, ended),
     }
+
+
+def _sensitive(part: dict[str, Texts], chosen: NDArray[np.bool_]) -> dict[str, Texts]:
+    """The same consents once more, of the chosen subjects, to the sensitive fields alone."""
+    own = {name: column[chosen] for name, column in part.items()}
+    n = int(chosen.sum())
+    return own | {"field_sets": _column([""] * n), "sensitive_fields": _column([";".join(SENSITIVE)] * n)}
 
 
 def _canonical(numbers: list[str]) -> Texts:

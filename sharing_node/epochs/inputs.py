@@ -15,7 +15,7 @@ from typing import TextIO
 import msgspec
 from sqlalchemy import Connection
 
-from models.consents import Eligibility, Objection, Repair
+from models.consents import Eligibility, Objection, Repair, SensitiveCollection
 from sharing_node.epochs.work import Work
 from sharing_node.node import Node
 from sharing_node.records.check_records import iterate_check_records
@@ -43,7 +43,8 @@ class Inputs:
 
 def gather(node: Node, connection: Connection, table: StoredTable, work: Work) -> Inputs:
     """Fetch the office's list, a page at a time, into a sorted file, and take the fingerprint of everything."""
-    marks, listed, listed_at = _fetch(node.office.eligibility(), work)
+    sensitive = node.sensitive if table.kind == "score" else node.sensitive.intersection(table.fields)
+    marks, listed, listed_at = _fetch(node.office.eligibility(), work, sensitive)
     on = node.today()
     facts = {
         "table": [table.id, table.kind, table.fields, table.model],
@@ -53,19 +54,21 @@ def gather(node: Node, connection: Connection, table: StoredTable, work: Work) -
         "models": sorted(state.models_released(connection)) if table.kind == "score" else [],
         "absent": {subject: sorted(names) for subject, names in sorted(marks.absent.items())},
         "disputed": {subject: sorted(names) for subject, names in sorted(marks.disputed.items())},
+        "collected": {subject: sorted(names) for subject, names in sorted(marks.collected.items())},
         "listed": listed.hex(),
     }
     fingerprint = hashlib.sha256(msgspec.json.encode(facts)).digest()
     return Inputs(table, marks, on, work.path(ELIGIBLE), fingerprint, listed_at)
 
 
-def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes, int]:
+def _fetch(pages: Iterable[Eligibility], work: Work, sensitive: frozenset[str]) -> tuple[Marks, bytes, int]:
     """Write everybody with a collection consent into a sorted file; the few marks, the file's digest, and the list's time.
 
     The office's database may order ids in another way than by their bytes: then there are several sorted runs to merge.
     """
     objections: list[Objection] = []
     repairs: list[Repair] = []
+    collections: list[SensitiveCollection] = []
     runs: list[Path] = []
     last = ""
     issued: list[int] = []
@@ -74,6 +77,7 @@ def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes, int]
         for page in pages:
             objections += page.objections
             repairs += page.repairs
+            collections += page.sensitive if sensitive else ()
             issued.append(page.issued_at)
             lines = sorted(f"{subject}\n" for subject in page.collection)
             if lines and (file is None or lines[0] <= last):
@@ -94,7 +98,7 @@ def _fetch(pages: Iterable[Eligibility], work: Work) -> tuple[Marks, bytes, int]
 
         work.write(ELIGIBLE, pieces())
     work.tidy()
-    return Marks.of(objections, repairs), digest.digest(), min(issued, default=0)
+    return Marks.of(objections, repairs, sensitive, collections), digest.digest(), min(issued, default=0)
 
 
 def plain_records(node: Node, inputs: Inputs) -> Iterator[tuple[str, bytes]]:

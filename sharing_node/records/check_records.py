@@ -1,7 +1,7 @@
 """The plain records of a check table, in the order of subject ids, made as the database is read.
 
-Leakage: none here. What an objection withholds, what was repaired and what has expired never enters a record, so that it
-is in no cell of the epoch that is built from it.
+Leakage: none here. What an objection withholds, what was repaired, what has expired, and what is sensitive without a consent of
+its own never enters a record, so that it is in no cell of the epoch that is built from it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def iterate_check_records(
         if grouped != in_order:
             values = [values[place] for place in order]
         mark = b""
-        if subject_id in marks.absent or subject_id in marks.disputed:
+        if marks.touches(subject_id):
             for place, name in enumerate(names):
                 if marks.is_absent(subject_id, name):
                     values[place] = _BLANK

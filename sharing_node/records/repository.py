@@ -171,6 +171,9 @@ def numeric_columns(
             columns[where[gone], names.index(rule.name)] = np.nan
     for subject_id in marks.absent.keys() & position.keys():
         columns[position[subject_id], [marks.is_absent(subject_id, name) for name in names]] = np.nan
+    for index in (names.index(name) for name in names if name in marks.sensitive):
+        uncollected = [place for subject_id, place in position.items() if marks.is_uncollected(subject_id, names[index])]
+        columns[uncollected, index] = np.nan
     if len(position) == len(subject_ids):
         return columns
     return columns[[position[subject_id] for subject_id in subject_ids]]

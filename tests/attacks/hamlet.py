@@ -22,7 +22,7 @@ from audit.verifier.log_check import check_log, http_fetch
 from audit.verifier.note import VerifierKey
 from bank_client.demo.town import FIRST_CLERK, Service, Town
 from models import wire
-from models.consents import ANY, Consent, ConsentKind, FileConsents, Filed, Purpose
+from models.consents import ANY, Capture, Consent, ConsentKind, FileConsents, Filed, Purpose
 from models.loads import LoadReport
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Role
@@ -169,7 +169,7 @@ def _file_consents(here: Hamlet) -> None:
     consents = tuple(
         Consent(
             id=f"c-{kind}-{n}", subject=subject, kind=kind, recipient=ANY, purposes=(ANY,), field_sets=(ANY,),
-            valid_from=now - 1_000, valid_to=now + 10 * 24 * 3600, capture="paper",
+            valid_from=now - 1_000, valid_to=now + 10 * 24 * 3600, capture=Capture.WINDOW,
             evidence_digest=hashlib.sha256(f"{kind}{n}".encode()).hexdigest(),
         )
         for kind in (ConsentKind.COLLECTION, ConsentKind.QUERY)

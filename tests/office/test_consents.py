@@ -8,6 +8,7 @@ import pytest
 
 from models import wire
 from models.consents import (
+    Capture,
     ConsentKind,
     Eligibility,
     FileConsents,
@@ -156,13 +157,16 @@ def test_all_are_stored_or_none(fresh: World) -> None:
 
 
 def test_at_a_counter_only_this_banks_consents_are_taken(world: World) -> None:
-    query = world.consent("opaque:counter", ConsentKind.QUERY)
+    taken = {"capture": Capture.OFFICER, "witness": "bank-a/ap"}
+    query = world.consent("opaque:counter", ConsentKind.QUERY, **taken)
     world.officer.logged("/consents", FileConsents(consents=(query,)), Filed)
     refused = [
-        world.consent("opaque:counter", ConsentKind.QUERY, recipient="bank-b"),
-        world.consent("opaque:counter", ConsentKind.QUERY, recipient="*"),
-        world.consent("opaque:counter", ConsentKind.QUERY, recipient="class:rural"),
-        world.consent("opaque:counter", ConsentKind.MODELLING, recipient="bank-a"),
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="bank-b", **taken),
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="*", **taken),
+        world.consent("opaque:counter", ConsentKind.QUERY, recipient="class:rural", **taken),
+        world.consent("opaque:counter", ConsentKind.MODELLING, recipient="bank-a", **taken),
+        world.consent("opaque:counter", ConsentKind.QUERY),
+        world.consent("opaque:counter", ConsentKind.QUERY, **taken, captured_by="bank-b/li"),
     ]
     for consent in refused:
         with pytest.raises(Forbidden):

@@ -29,7 +29,7 @@ from audit.verifier.note import NoteSigner
 from crypto.request_proof import prove
 from crypto.voprf import VoprfClient, VoprfServer, generate_key_pair
 from models import wire
-from models.consents import ANY, Consent, ConsentKind, FileConsents, Filed, Purpose
+from models.consents import ANY, Capture, Consent, ConsentKind, FileConsents, Filed, Purpose
 from models.http_client import SignedClient
 from models.logged import Empty
 from models.parties import Directory, Institution, InstitutionKind, Person, Role
@@ -51,6 +51,7 @@ PEOPLE = {
     "bank-a/li": Role.LOAN_OFFICER,
     "bank-a/mo": Role.MODELLER,
     "bank-a/ap": Role.APPROVER,
+    "bank-a/ex": Role.RESPONDER,
     "bank-b/li": Role.LOAN_OFFICER,
     "bank-b/mo": Role.MODELLER,
     "bank-b/ap": Role.APPROVER,
@@ -181,7 +182,7 @@ class World:
             "field_sets": (ANY,),
             "valid_from": self.now - 1000,
             "valid_to": self.now + 10 * 24 * 3600,
-            "capture": "paper",
+            "capture": Capture.WINDOW,
             "evidence_digest": hashlib.sha256(str(number).encode()).hexdigest(),
         }
         return Consent(**{**fields, **changes})

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, select, update
 
-from audit.office.tables import consent, objection, repair
-from models.consents import Consent, ConsentKind, ModellingConsent, Objection, Repair
-from models.wire import decode, encode
+from audit.office.tables import consent, drive, filing, objection, repair
+from models.consents import (
+    Consent,
+    ConsentKind,
+    ModellingConsent,
+    Objection,
+    Repair,
+    RevokeConsent,
+    SensitiveCollection,
+)
+from models.wire import decode, encode, split
 
+COMMITMENT_BYTES = 32
 CHUNK = 500
 """Values in one IN list; databases bound the number of a statement's parameters."""
 
@@ -21,8 +33,18 @@ def chunks(values: Iterable[str]) -> Iterator[Sequence[str]]:
     return (whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK))
 
 
-def add(connection: Connection, consents: Iterable[Consent], filed_by: str, now: int) -> None:
-    """Store new consents; IntegrityError where an id is taken."""
+@dataclass(frozen=True, repr=False)
+class NewConsent:
+    """A consent to be stored, and the salt of the commitment that its filing's leaf stands for."""
+
+    consent: Consent
+    salt: bytes
+
+
+def add(
+    connection: Connection, consents: Sequence[NewConsent], filed_by: str, now: int, queue_id: int, drive: str | None = None
+) -> None:
+    """Store what was filed at once; IntegrityError where an id is taken. `queue_id` is that of its leaf."""
     rows = [
         {
             "id": new.id,
@@ -31,12 +53,39 @@ def add(connection: Connection, consents: Iterable[Consent], filed_by: str, now:
             "valid_from": new.valid_from,
             "valid_to": new.valid_to,
             "document": encode(new),
+            "sensitive": int(bool(new.sensitive_fields)),
             "filed_by": filed_by,
             "filed_at": now,
+            "drive": drive,
+            "filing": queue_id,
+            "place": place,
+            "salt": one.salt,
         }
-        for new in consents
+        for place, one in enumerate(consents)
+        for new in [one.consent]
     ]
     connection.execute(insert(consent), rows)
+
+
+def add_filing(connection: Connection, queue_id: int, commitments: Iterable[bytes]) -> None:
+    """Keep what a filing's leaf stands for, in the order of its places."""
+    connection.execute(insert(filing).values(queue_id=queue_id, commitments=b"".join(commitments)))
+
+
+def commitments(connection: Connection, queue_id: int) -> list[bytes]:
+    """What a filing's leaf stands for; empty where nothing is known of it."""
+    data = connection.execute(select(filing.c.commitments).where(filing.c.queue_id == queue_id)).scalar()
+    return [] if data is None else split(bytes(data), COMMITMENT_BYTES, "commitments")
+
+
+def add_drive(connection: Connection, **facts: object) -> None:
+    """Keep what a village drive came to."""
+    connection.execute(insert(drive).values(**facts))
+
+
+def drive_is_known(connection: Connection, table_digest: str) -> bool:
+    """Whether this very table was filed before."""
+    return connection.execute(select(drive.c.id).where(drive.c.table_digest == table_digest)).first() is not None
 
 
 def any_known(connection: Connection, ids: Iterable[str]) -> bool:
@@ -45,10 +94,57 @@ def any_known(connection: Connection, ids: Iterable[str]) -> bool:
     return any(connection.execute(query).first() is not None for query in queries)
 
 
-def revoke(connection: Connection, consent_id: str, now: int) -> bool:
-    """Revoke a consent that stands; False where there is none to revoke."""
-    standing = and_(consent.c.id == consent_id, consent.c.revoked_at.is_(None))
-    return connection.execute(update(consent).where(standing).values(revoked_at=now)).rowcount == 1
+def revoke(connection: Connection, asked: RevokeConsent, now: int, queue_id: int) -> bool:
+    """Revoke a consent that stands; False where there is none to revoke. `queue_id` is that of the leaf."""
+    standing = and_(consent.c.id == asked.consent, consent.c.revoked_at.is_(None))
+    values = {"revoked_at": now, "revoked_by": str(asked.by), "revoked_why": asked.reason, "revoked_queue_id": queue_id}
+    return connection.execute(update(consent).where(standing).values(**values)).rowcount == 1
+
+
+@dataclass(frozen=True, repr=False)
+class StoredConsent:
+    """A consent as it lies in the office's books; `filing`, `place` and `salt` are None for those of before receipts."""
+
+    consent: Consent
+    filed_by: str
+    filed_at: int
+    filing: int | None
+    place: int | None
+    salt: bytes | None
+    revoked_at: int | None
+    revoked_by: str | None
+    revoked_why: str | None
+    revoked_queue_id: int | None
+
+
+def get(connection: Connection, consent_id: str) -> StoredConsent | None:
+    """One consent, whatever became of it."""
+    row = connection.execute(_STORED.where(consent.c.id == consent_id)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def of_subject(connection: Connection, subject: str) -> list[StoredConsent]:
+    """All consents of a subject, the newest first."""
+    # The index of standing consents begins with the kind.
+    mine = and_(consent.c.kind.in_([str(kind) for kind in ConsentKind]), consent.c.subject == subject)
+    rows = connection.execute(_STORED.where(mine).order_by(consent.c.filed_at.desc(), consent.c.place, consent.c.id))
+    return [_stored(row) for row in rows]
+
+
+_STORED = select(
+    *(consent.c.document, consent.c.filed_by, consent.c.filed_at, consent.c.filing, consent.c.place, consent.c.salt),
+    *(consent.c.revoked_at, consent.c.revoked_by, consent.c.revoked_why, consent.c.revoked_queue_id),
+)
+
+
+def _stored(row: Row[Any]) -> StoredConsent:
+    values = dict(row._mapping)
+    document, salt = values.pop("document"), values.pop("salt")
+    return StoredConsent(
+        consent=decode(bytes(document), Consent),
+        salt=None if salt is None else bytes(salt),
+        **values,
+    )
 
 
 Standing = dict[tuple[str, ConsentKind], list[Consent]]
@@ -101,7 +197,10 @@ def filed_at(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
 
 def collection_subjects(connection: Connection, now: int, after: str, most: int) -> tuple[str, ...]:
     """The first of the subjects above `after` whose collection consent stands, in the database's order."""
-    query = select(consent.c.subject).where(_stands([ConsentKind.COLLECTION], now), consent.c.subject > after).distinct()
+    query = select(consent.c.subject).where(
+        _stands([ConsentKind.COLLECTION], now), consent.c.sensitive == 0, consent.c.subject > after
+    )
+    query = query.distinct()
     return tuple(connection.execute(query.order_by(consent.c.subject).limit(most)).scalars())
 
 
@@ -111,8 +210,25 @@ def modelling(connection: Connection, now: int, after: str, upto: str) -> tuple[
     query = query.order_by(consent.c.subject, consent.c.id)
     consents = (decode(bytes(document), Consent) for document in connection.execute(query).scalars())
     return tuple(
-        ModellingConsent(subject=c.subject, recipient=c.recipient, valid_from=c.valid_from, valid_to=c.valid_to)
+        ModellingConsent(
+            subject=c.subject,
+            recipient=c.recipient,
+            valid_from=c.valid_from,
+            valid_to=c.valid_to,
+            sensitive_fields=c.sensitive_fields,
+        )
         for c in consents
+    )
+
+
+def sensitive_collection(connection: Connection, now: int, after: str, upto: str) -> tuple[SensitiveCollection, ...]:
+    """The sensitive fields that standing consents let be collected, of subjects above `after` up to `upto`, by subject."""
+    query = select(consent.c.document).where(_stands([ConsentKind.COLLECTION], now), consent.c.sensitive == 1)
+    query = query.where(_between(consent.c.subject, after, upto)).order_by(consent.c.subject)
+    consents = (decode(bytes(document), Consent) for document in connection.execute(query).scalars())
+    return tuple(
+        SensitiveCollection(subject=subject, fields=tuple(sorted({name for c in own for name in c.sensitive_fields})))
+        for subject, own in groupby(consents, key=lambda c: c.subject)
     )
 
 

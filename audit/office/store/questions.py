@@ -16,7 +16,10 @@ GRANTED, LOOKED, LOOKED_IN_VAIN = "granted", "looked", "looked-in-vain"
 
 @dataclass(frozen=True, repr=False)
 class Issued:
-    """One issued ticket as the audit needs it: whose, for what, and on which consents."""
+    """One issued ticket as the audit needs it: whose, for what, and on which consents.
+
+    The two `further` are ids, one a line, of consents beside the first: each sensitive field has one of its own.
+    """
 
     element: bytes
     subject: str
@@ -30,6 +33,8 @@ class Issued:
     issued_at: int
     digest: str
     batch: str | None
+    further_query_consents: str = ""
+    further_collection_consents: str = ""
     table_name: str = ""
     epoch: int = -1
     expires: int = 0
