@@ -12,7 +12,8 @@ from models.wire import Message
 class Role(StrEnum):
     """Roles are disjoint: one person, one role. `NODE` and `OFFICE` are the services themselves.
 
-    `WINDOW` is the office's self-service window: it acts for a subject who has an account and signed in.
+    `WINDOW` is the office's self-service window: it acts for a subject who has an account and signed in. `RESPONDER` is a bank's
+    own service that answers exposure checks.
     """
 
     MODELLER = "modeller"
@@ -26,6 +27,7 @@ class Role(StrEnum):
     NODE = "node"
     OFFICE = "office"
     WINDOW = "window"
+    RESPONDER = "responder"
 
 
 class InstitutionKind(StrEnum):
@@ -38,7 +40,7 @@ class InstitutionKind(StrEnum):
 
 # Where a role may be held. A bank's people never act for the node, and the node's never ask for a bank.
 ROLES_OF: dict[InstitutionKind, frozenset[Role]] = {
-    InstitutionKind.BANK: frozenset({Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER}),
+    InstitutionKind.BANK: frozenset({Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER, Role.RESPONDER}),
     InstitutionKind.BUREAU: frozenset({Role.STEWARD, Role.NODE_OPERATOR, Role.NODE}),
     InstitutionKind.OFFICE: frozenset({Role.CLERK, Role.AUDITOR, Role.SUPERVISOR, Role.OFFICE, Role.WINDOW}),
 }

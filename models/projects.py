@@ -11,11 +11,12 @@ from models.wire import Message, Signed, encode
 
 class ProjectKind(StrEnum):
     """A joint scorecard trains a model; a check serves the fields of one consented subject at a time; statistics sum banks' own
-    tables, without any field of the node."""
+    tables, and exposure what one consented subject owes at other banks, both without any field of the node."""
 
     JOINT_SCORECARD = "joint-scorecard"
     CHECK = "check"
     STATISTICS = "statistics"
+    EXPOSURE = "exposure"
 
 
 FEWEST_BANKS, MOST_BANKS = 3, 10

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from models import wire
 from models.consents import Eligibility
 from models.http_client import M, SignedClient
-from models.parties import Directory, EndedModel, Institution, Person
+from models.logged import Empty
+from models.parties import Directory, EndedModel, Institution, InstitutionKind, Person, Role
 from models.problems import BadSignature, PeerUnavailable
 from models.tables import Seal, SubmitManifest
 from models.wire import Signed
@@ -67,6 +68,13 @@ class OfficeLink:
         """An institution by id."""
         return self._directory().institutions.get(institution_id)
 
+    def banks_with(self, role: Role) -> frozenset[str]:
+        """The banks in good standing that have a person of this role in good standing."""
+        known = self._directory()
+        people = (person for person in known.people.values() if person.role is role and not person.suspended)
+        homes = (known.institutions[person.institution] for person in people)
+        return frozenset(home.id for home in homes if home.kind is InstitutionKind.BANK and not home.suspended)
+
     def project_suspended(self, project_id: str) -> bool:
         """Whether the office has suspended a project, whatever it approved before."""
         return project_id in self._directory().directory.suspended_projects
@@ -95,6 +103,10 @@ class OfficeLink:
         if self.statement(seal, Seal).manifest != manifest.digest():
             raise BadSignature("the office's seal names another manifest")
         return seal
+
+    def tell(self, path: str, statement: Signed) -> None:
+        """Hand the office a statement of the node's that it keeps; raises what it refuses it with."""
+        self._client.logged(path, statement, Empty)
 
     @staticmethod
     def _check_age(issued_at: int, now: float) -> None:

@@ -22,6 +22,7 @@ from sharing_node.drift import Drift
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
 from sharing_node.epochs.store import EpochStore
+from sharing_node.exposure.routes import bind_exposure
 from sharing_node.jobs.cancelling import cancel
 from sharing_node.jobs.group_routes import bind_groups
 from sharing_node.jobs.release import Releases
@@ -79,6 +80,7 @@ def bind(gate: Gate, node: Node) -> None:
 
     bind_aggregation(gate, node)
     bind_groups(gate, node, trainings)
+    bind_exposure(gate, node)
 
     operator = {Role.NODE_OPERATOR}
     gate.logged("POST", "/tables/{table}/epochs", action="epoch.request", roles=operator, takes=BuildTable)(epochs.ask)

@@ -67,6 +67,9 @@ class NodeSettings(ServiceSettings):
     mean_r_squared: Annotated[float, Field(gt=0, le=0.45)] = 0.45
     """Largest average R² over the columns."""
 
+    exposure_seconds: Annotated[int, Field(ge=2, le=300)] = 20
+    """How long banks may answer an exposure check."""
+
     @model_validator(mode="after")
     def _builds(self) -> Self:
         Nightly.parse(self.nightly_at, self.time_zone)

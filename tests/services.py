@@ -170,7 +170,12 @@ def _http() -> httpx2.Client:
 
 @contextmanager
 def services(
-    folder: Path, database_url: str = "", *, identity: str = "opaque", described: Catalogue | None = None
+    folder: Path,
+    database_url: str = "",
+    *,
+    identity: str = "opaque",
+    described: Catalogue | None = None,
+    node_settings: dict[str, Any] | None = None,
 ) -> Iterator[Services]:
     """An office and a node with everybody of the office's world enrolled; no data yet. `described` is their catalogue."""
     home, port = folder / "node", free_port()
@@ -191,6 +196,7 @@ def services(
             office_witness=str(CosignatureSigner(office.office.settings.witness_name, office.office.keys.witness).key),
             office_log=str(office.office.log.signer.key),
             **shared,
+            **(node_settings or {}),
         )
         engine = open_engine(settings.database)
         upgrade(engine)

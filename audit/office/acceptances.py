@@ -23,7 +23,7 @@ def check_banks(connection: Connection, project: Project) -> None:
         if project.kind is ProjectKind.STATISTICS:
             raise Unusable(f"statistics are over {FEWEST_BANKS} to {MOST_BANKS} banks; name the others")
         return
-    if project.kind is ProjectKind.CHECK:
+    if project.kind in {ProjectKind.CHECK, ProjectKind.EXPOSURE}:
         raise Unusable("a check is one bank's; only joint scorecards and statistics have several banks")
     if len(project.members) != len(project.banks) + 1 or not FEWEST_BANKS <= len(project.members) <= MOST_BANKS:
         raise Unusable(

@@ -21,6 +21,7 @@ from audit.office.batches import Batches
 from audit.office.consents import Consents
 from audit.office.consent_receipts import ConsentReceipts
 from audit.office.directory import OfficeDirectory
+from audit.office.exposure_routes import bind_exposure
 from audit.office.disputes import DisputeDesk
 from audit.office.duties import Duties
 from audit.office.drives import Drives
@@ -125,6 +126,7 @@ def create_app(office: Office) -> FastAPI:
     _rights(gate, office)
     _banks(gate, office)
     _node(gate, office)
+    bind_exposure(gate, office)
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:
         app.include_router(witness_router(NodeWitness(office)))

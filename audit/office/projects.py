@@ -148,9 +148,9 @@ def check_privacy(project: Project, budget: PrivacyWish) -> None:
 
 def check_fields(catalogue: Catalogue, project: Project) -> None:
     """Refuse fields that do not exist, that stand twice, or that this kind of project may never use."""
-    if project.kind is ProjectKind.STATISTICS:
+    if project.kind in {ProjectKind.STATISTICS, ProjectKind.EXPOSURE}:
         if project.fields:
-            raise Unusable("statistics sum what banks have themselves; such a project names no field of the node")
+            raise Unusable(f"a project of {project.kind} sums what banks have themselves, and names no field of the node")
         return
     if not project.fields or len(set(project.fields)) != len(project.fields):
         raise Unusable("a project names at least one field, and none twice")

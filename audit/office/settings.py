@@ -84,6 +84,23 @@ class OfficeSettings(ServiceSettings):
     report_days: Annotated[int, Field(ge=1, le=366)] = 30
     """Days after which a granted check without a report is shown as overdue."""
 
+    exposure_days: Annotated[int, Field(ge=1, le=31)] = 7
+    """Days of an epoch of the tags by which exposure checks are addressed."""
+    exposure_memory_days: Annotated[int, Field(ge=30, le=3660)] = 30
+    """Days for which two sums about one subject may not differ by one or two banks."""
+
+    reconcile_at: str = "02:30"
+    """When, in the time zone above, the days that are over are reconciled."""
+    reconcile_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """How many days back a reconciliation is still made good that could not be made, or not to its end."""
+
+    @field_validator("reconcile_at")
+    @classmethod
+    def _is_time_of_day(cls, time: str) -> str:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", time):
+            raise ValueError("a time of the day is written as 02:30")
+        return time
+
     @field_validator("time_zone")
     @classmethod
     def _is_time_zone(cls, name: str) -> str:

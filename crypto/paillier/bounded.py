@@ -148,12 +148,9 @@ def verify_bounded(key: PublicKey, ciphertext: bytes, proof: bytes, context: byt
     return checked
 
 
-def verify_opening(key: PublicKey, ciphertext: bytes, amount: int, flag: bool, exponent: int) -> None:
-    """Check that a ciphertext was made of just this; raises `InvalidProof`."""
-    if not 0 < exponent.bit_length() <= EXPONENT_BITS + 1:
-        raise InvalidProof("the exponent of an opened answer is out of range")
-    if encode_ciphertext(key.encrypt(plaintext_of(amount, flag), exponent)) != ciphertext:
-        raise InvalidProof("what was opened is not what the ciphertext holds")
+def ciphertext_of(key: PublicKey, amount: int, flag: bool, exponent: int) -> bytes:
+    """The one ciphertext that opens to this; raises `ParameterError` where the amount is out of range."""
+    return encode_ciphertext(key.encrypt(plaintext_of(amount, flag), exponent))
 
 
 def _verify(key: PublicKey, ciphertext: Ciphertext, proof: bytes, context: bytes) -> None:
