@@ -17,6 +17,7 @@ from audit.office import tables
 from audit.office.access import Oversight
 from audit.office.aggregations import Openings
 from audit.office.alignments import Alignments
+from audit.office.audit_routes import bind_audit
 from audit.office.batches import Batches
 from audit.office.consents import Consents
 from audit.office.consent_receipts import ConsentReceipts
@@ -31,6 +32,7 @@ from audit.office.looks import Looks
 from audit.office.manifests import Manifests
 from audit.office.migrate import check_schema
 from audit.office.models_register import ModelRegister
+from audit.office.nightly import Nightly
 from audit.office.office import Office
 from audit.office.projects import Projects
 from audit.office.repair_cases import RepairDesk
@@ -105,6 +107,7 @@ def create_app(office: Office) -> FastAPI:
             with (
                 gate.purge(office.settings.answer_days, lambda: running.sequences),
                 Duties(office, lambda: running.sequences),
+                Nightly(office, lambda: running.sequences),
             ):
                 yield
 
@@ -126,6 +129,7 @@ def create_app(office: Office) -> FastAPI:
     _rights(gate, office)
     _banks(gate, office)
     _node(gate, office)
+    bind_audit(gate, office)
     bind_exposure(gate, office)
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:

@@ -7,7 +7,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,6 +160,26 @@ def duties(directory: Directory = None) -> None:
     with _plain_errors():
         done = run_once(open_office(_settings(directory)))
     typer.echo(f"warnings: {done.objections} about objections, {done.banks} about banks with overdue reports")
+
+
+@app.command()
+def reconcile(
+    day: Annotated[str, typer.Option(help="The day, such as 2026-01-31; by default yesterday.")] = "",
+    directory: Directory = None,
+) -> None:
+    """Compare a day's tickets, evaluations and leaves of both logs; ends with 1 where something does not fit."""
+    from audit.office.app import open_office
+    from audit.office.reconcile import reconcile as run
+    from audit.office.reconcile import yesterday
+    from models.reconciliation import WHOLE
+
+    with _plain_errors():
+        office = open_office(_settings(directory))
+        done = run(office, date.fromisoformat(day) if day else yesterday(office))
+    typer.echo(f"{done.day}: {done.state}" + (f" ({done.detail})" if done.detail else ""))
+    typer.echo(f"tickets {done.tickets}, leaves {done.leaves}, evaluations {done.evaluations}, unused {done.unused}")
+    if done.state != WHOLE:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,91 @@
+"""An auditor's search among all questions ever asked; every way in has an index that gives the newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, select, tuple_
+
+from audit.office.audit_tables import table_field
+from audit.office.store.questions import GRANTED, LOOKED, LOOKED_IN_VAIN
+from audit.office.tables import access, report
+from models.oversight import OVERDUE, REFUSED, UNREPORTED, FoundAccess, SearchAccesses
+from models.reports import CheckOutcome
+
+EQUAL = {"bank": "bank", "officer": "officer", "subject": "subject", "purpose": "purpose", "project": "project",
+         "batch": "batch", "table": "table_name"}  # fmt: skip
+"""What is searched for as it stands: the name in a search, and the column."""
+
+
+def search(
+    connection: Connection, ask: SearchAccesses, after: tuple[int, int] | None, report_due: int
+) -> tuple[FoundAccess, ...]:
+    """At most `ask.most` accesses, newest first, older than `after` (time and id)."""
+    query = _found()
+    for name, column in EQUAL.items():
+        if wanted := getattr(ask, name):
+            query = query.where(access.c[column] == wanted)
+    if ask.field:
+        tables = select(table_field.c.table_name).where(table_field.c.field == ask.field)
+        query = query.where(access.c.table_name.in_(tables))
+    if ask.since:
+        query = query.where(access.c.at >= ask.since)
+    if ask.until:
+        query = query.where(access.c.at < ask.until)
+    if ask.result:
+        query = query.where(_result(ask.result, report_due))
+    if after is not None:
+        query = query.where(tuple_(access.c.at, access.c.id) < after)
+    query = query.order_by(access.c.at.desc(), access.c.id.desc()).limit(ask.most)
+    return tuple(_row(row, report_due) for row in connection.execute(query))
+
+
+def get(connection: Connection, number: int, report_due: int) -> FoundAccess | None:
+    """One access, or None."""
+    row = connection.execute(_found().where(access.c.id == number)).one_or_none()
+    return None if row is None else _row(row, report_due)
+
+
+def queue_id(connection: Connection, number: int) -> int:
+    """The queue id of an access's leaf."""
+    return connection.execute(select(access.c.queue_id).where(access.c.id == number)).scalar_one()
+
+
+def _found() -> Select[Any]:
+    later = report.alias()
+    corrected = select(later.c.number).where(later.c.ticket == report.c.ticket, later.c.number > report.c.number).exists()
+    joined = select(access, report.c.outcome.label("report"), report.c.filed_at)
+    return joined.select_from(access).outerjoin(report, and_(report.c.ticket == access.c.ticket, ~corrected))
+
+
+def _result(result: str, report_due: int) -> Any:
+    unreported = and_(access.c.ticket.is_not(None), report.c.outcome.is_(None))
+    if result == REFUSED:
+        return access.c.outcome.not_in((GRANTED, LOOKED, LOOKED_IN_VAIN))
+    if result == UNREPORTED:
+        return unreported
+    if result == OVERDUE:
+        return and_(unreported, access.c.at < report_due)
+    if result in set(CheckOutcome):
+        return report.c.outcome == result
+    return access.c.outcome == result
+
+
+def _row(row: Row[Any], report_due: int) -> FoundAccess:
+    return FoundAccess(
+        id=row.id,
+        at=row.at,
+        bank=row.bank,
+        officer=row.officer,
+        subject=row.subject,
+        purpose=row.purpose,
+        project=row.project,
+        table=row.table_name,
+        epoch=row.epoch,
+        outcome=row.outcome,
+        batch=row.batch or "",
+        ticket=row.ticket or "",
+        report=row.report or "",
+        reported_at=row.filed_at or 0,
+        overdue=row.ticket is not None and row.report is None and row.at < report_due,
+    )

@@ -1,0 +1,122 @@
+"""An office and a node as they run, where a little was asked: granted and used, granted and not used, refused, looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from audit.dossier.checks import Trust
+from audit.office.office import Office
+from audit.office.reconcile import reconcile
+from models import wire
+from models.consents import AskStanding, ConsentKind, Standing
+from models.http_client import SignedClient
+from models.logged import Empty
+from models.oversight import FoundAccesses, SearchAccesses
+from models.problems import Problem
+from models.reconciliation import ReconciledDay
+from models.reports import CheckOutcome, CheckReport
+from models.tickets import EvaluateTickets, Evaluations, TicketRequest
+from models.wire import Signed
+from tests.office.world import World
+from tests.services import FIELDS, OFFICER, Services, node_log, services
+
+ALICE, BOB, CAROL = "opaque:alice", "opaque:bob", "opaque:carol"  # Carol consented to collection alone
+AUDITOR = "office/audit"
+
+
+@dataclass
+class Audited:
+    """The running pair, the check table, and the tickets that were given by subject."""
+
+    pair: Services
+    table: str
+    epoch: int
+    tickets: dict[str, Signed] = field(default_factory=dict)
+
+    @property
+    def world(self) -> World:
+        return self.pair.office
+
+    @property
+    def office(self) -> Office:
+        return self.world.office
+
+    @property
+    def auditor(self) -> SignedClient:
+        return self.world.client(AUDITOR)
+
+    @property
+    def trust(self) -> Trust:
+        """What an auditor holds: the office's key, both logs' keys, and the office's witness, without which nothing counts."""
+        return Trust(
+            self.office.keys.statement.public_key(),
+            (self.office.log.signer.key, node_log(self.pair.settings.data_dir).key),
+        )
+
+    @property
+    def today(self) -> date:
+        return datetime.fromtimestamp(self.world.now, self.office.settings.zone).date()
+
+    def question(self, subject: str, **changes: Any) -> TicketRequest:
+        return self.world.question(subject, **{"project": "check", "table": self.table, "epoch": self.epoch} | changes)
+
+    def ask(self, subject: str, **changes: Any) -> Signed:
+        [result] = self.world.ask(self.question(subject, **changes)).results
+        assert result.ticket is not None, result
+        return result.ticket
+
+    def spend(self, *tickets: Signed) -> Evaluations:
+        path = f"/tables/{self.table}/evaluate"
+        return self.pair.client(OFFICER).logged(path, EvaluateTickets(tickets=tickets), Evaluations).answer
+
+    def report(self, ticket: str, outcome: CheckOutcome, **changes: Any) -> None:
+        said = CheckReport(ticket=ticket, outcome=outcome, decided_at=self.world.now, reference="case 7", **changes)
+        self.world.officer.logged("/reports", wire.sign(said, OFFICER, self.world.keys[OFFICER]), Empty)
+
+    def search(self, **ask: Any) -> FoundAccesses:
+        return self.auditor.logged("/audit/search", SearchAccesses(**ask), FoundAccesses).answer
+
+    def reconciled(self) -> ReconciledDay:
+        """Today, as it is reconciled once it is over."""
+        with self.tomorrow():
+            return reconcile(self.office, self.today_then)
+
+    @contextmanager
+    def tomorrow(self) -> Iterator[None]:
+        self.today_then = self.today
+        self.world.clock.shift += 86_400
+        try:
+            yield
+        finally:
+            self.world.clock.shift -= 86_400
+
+
+@contextmanager
+def audited(folder: Any, database_url: str = "") -> Iterator[Audited]:
+    with services(folder, database_url) as pair:
+        pair.load([(name.removeprefix("opaque:"), dict.fromkeys(FIELDS, 1.0)) for name in (ALICE, BOB, CAROL)])
+        pair.willing([ALICE, BOB], ConsentKind.QUERY)
+        pair.willing([CAROL], ConsentKind.COLLECTION)
+        table = pair.open_project("check")
+        made = Audited(pair, table, pair.build(table).epoch)
+        made.tickets[ALICE] = made.ask(ALICE)
+        made.spend(made.tickets[ALICE])
+        made.report(made.tickets[ALICE].digest(), CheckOutcome.APPROVED)
+        made.tickets[BOB] = made.ask(BOB)
+        with pytest.raises(Problem):
+            made.ask(CAROL)
+        look = AskStanding(subject=CAROL, table=table, purpose="loan-approval")
+        pair.office.officer.logged("/consents/standing", look, Standing)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+    with audited(tmp_path_factory.mktemp("audit")) as made:
+        yield made
