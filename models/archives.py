@@ -35,8 +35,8 @@ LEGAL_BASIS = {
     Ground.OBJECTION: "《征信业管理条例》第二十五条",
 }
 CHECK, JOINT, NEVER = "check", "joint", "never"
-WITHHELD, REPAIRED, EXPIRED = "withheld", "repaired", "expired"
-SHARED = (CHECK, JOINT, NEVER, WITHHELD, REPAIRED, EXPIRED)
+WITHHELD, REPAIRED, EXPIRED, UNCONSENTED = "withheld", "repaired", "expired", "unconsented"
+SHARED = (CHECK, JOINT, NEVER, WITHHELD, REPAIRED, EXPIRED, UNCONSENTED)
 
 
 class AskArchive(Message):
@@ -62,7 +62,8 @@ class ArchiveField(Message):
     """One value on file. `shared` is one of `SHARED`: how far it travels now, or why it does not travel any more.
 
     ``check``: to a bank whose question the subject consented to; ``joint``: only inside a joint model; ``never``: not at all;
-    ``withheld``, ``repaired`` and ``expired``: not from the next epoch on. `expires_on` (ISO day) dates adverse information.
+    ``withheld``, ``repaired`` and ``expired``: not from the next epoch on; ``unconsented``: it is sensitive, and no consent of
+    its own stands. `expires_on` (ISO day) dates adverse information.
     """
 
     name: str
@@ -90,8 +91,8 @@ class ArchiveSection(Message):
 class ArchiveCohort(Message):
     """A cohort that the subject is a row of: `path` proves SHA-256-hashed `tag` at place `row` of `rows` under `root`.
 
-    The tag is this subject's output under the project's key; the bank of the cohort holds the same. Where the cohort is from
-    before tags were kept, and its key has been deleted since, `tag` and `path` are empty.
+    The tag is this subject's output under the project's key; the bank of the cohort holds the same. Where the project's key
+    has died with it, `tag` and `path` are empty.
     """
 
     cohort: str

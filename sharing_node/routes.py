@@ -18,6 +18,7 @@ from models.training import OpenJob, OpenRound, ProductRequest, Receipt, RoundAn
 from models.wire import Signed
 from sharing_node.aggregation.routes import bind_aggregation
 from sharing_node.alignment import Alignment
+from sharing_node.archives import Archives
 from sharing_node.drift import Drift
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
@@ -51,6 +52,9 @@ def bind(gate: Gate, node: Node) -> None:
     epochs, queries = Epochs(node, store), Queries(node, store)
 
     gate.logged("POST", "/loads", action="load", roles={Role.STEWARD}, takes="text/csv", limit=LARGEST_FILE)(loads.load)
+
+    at_the_window = {Role.CLERK, Role.WINDOW}
+    gate.logged("POST", "/archives", action="archive.show", roles=at_the_window, takes=Signed)(Archives(node).show)
 
     gate.logged("POST", "/projects", action="project.open", roles=ASKERS, takes=Signed)(projects.open)
     path = "/projects/{project}/alignment"

@@ -27,7 +27,7 @@ from models.wire import decode, split
 
 LEAVE_SECONDS = 600
 ELEMENT_BYTES = 32
-_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]{2,63}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{2,63}")
 
 
 class Rights:
@@ -40,15 +40,18 @@ class Rights:
         """POST /accounts: a clerk who has checked the person's identity opens an account at the window."""
         body: OpenAccount = call.body
         if not _ACCOUNT.fullmatch(body.account):
-            raise Unusable("an account's name has 3 to 64 lower-case letters, digits, dots and hyphens")
+            raise Unusable("an account's name has 3 to 64 letters, digits, dots and hyphens; it says nothing about the person")
         if not 1 <= len(body.checked) <= 200 or not body.checked.isprintable():
             raise Unusable("say in 1 to 200 characters by which document the person was identified")
         new = OpenAccount(account=body.account, subject=canonical(body.subject, "the subject"), checked=body.checked)
 
         def record(connection: Connection) -> None:
+            standing = accounts.open_account(connection, new.subject)
+            if standing == new.account:
+                return  # begun anew, with a new passphrase
             if accounts.get(connection, new.account) is not None:
                 raise Conflict("an account of this name was opened before; choose another name")
-            if accounts.open_account(connection, new.subject) is not None:
+            if standing is not None:
                 raise Conflict("this subject has an open account; close it before another is opened")
             accounts.add(connection, new, call.person.id, call.now)
 

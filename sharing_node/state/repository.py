@@ -149,6 +149,14 @@ def all_cohorts(connection: Connection) -> list[StoredCohort]:
     return [_cohort(row) for row in connection.execute(select(CohortRow.__table__).order_by(CohortRow.agreed_at))]
 
 
+def cohort_agreed_at(connection: Connection, cohort_id: str) -> int:
+    """When a cohort was agreed, POSIX seconds; raises `NotFound`."""
+    found = connection.scalar(select(CohortRow.agreed_at).where(CohortRow.id == cohort_id))
+    if found is None:
+        raise NotFound("no such cohort; align first")
+    return found
+
+
 def _cohort(row: Row[tuple[object, ...]]) -> StoredCohort:
     return StoredCohort(row.id, row.project, row.bank, row.root, tuple(row.subjects.decode().split("\n")))
 

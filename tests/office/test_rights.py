@@ -108,7 +108,7 @@ def test_the_window_acts_only_for_subjects_with_an_open_account(world: World) ->
         world.clerk.logged("/accounts/close", CloseAccount(account="acc1"), Empty)
 
 
-@pytest.mark.parametrize("name", ["", "AB", "a b c", "x" * 65, "-abc"])
+@pytest.mark.parametrize("name", ["", "AB", "a b c", "x" * 65, "-abc", "名字"])
 def test_names_of_accounts_are_plain(world: World, name: str) -> None:
     with pytest.raises(Unusable):
         world.clerk.logged("/accounts", OpenAccount(account=name, subject="opaque:q", checked="card"), Empty)
