@@ -111,6 +111,30 @@ def build(table: str, person: PersonId, key_file: KeyFile, url: Url = "http://12
 
 
 @app.command()
+def state_coverage(
+    person: PersonId,
+    key_file: KeyFile,
+    url: Url = "http://127.0.0.1:8701",
+    office: Annotated[str, typer.Option(help="The credit office's URL.")] = "http://127.0.0.1:8700",
+) -> None:
+    """Have the node state this month's coverage and freshness, and file its signed word with the credit office."""
+    from models.logged import Empty
+    from models.problems import Problem
+    from models.supervision.messages import CoverageStatement
+    from models.wire import Signed, decode
+
+    try:
+        with _client(url, person, key_file) as client, _client(office, person, key_file) as filing:
+            signed = client.logged("/statements/coverage", Empty(), Signed).answer
+            filing.logged("/statements/coverage", signed, Empty)
+    except Problem as problem:
+        typer.echo(f"{problem.detail}. {problem.next_step}", err=True)
+        raise typer.Exit(1) from None
+    stated = decode(signed.payload, CoverageStatement)
+    typer.echo(f"{stated.month}: {len(stated.areas)} areas and {len(stated.freshness)} cycles are stated and filed")
+
+
+@app.command()
 def builder(
     beside: Annotated[bool, typer.Option("--beside", hidden=True, help="Started by `serve`, and ends with it.")] = False,
 ) -> None:

@@ -19,6 +19,7 @@ from models.wire import Signed
 from sharing_node.aggregation.routes import bind_aggregation
 from sharing_node.alignment import Alignment
 from sharing_node.archives import Archives
+from sharing_node.coverage import Coverage
 from sharing_node.drift import Drift
 from sharing_node.epochs.epochs import Epochs
 from sharing_node.epochs.queries import Queries
@@ -87,6 +88,9 @@ def bind(gate: Gate, node: Node) -> None:
     bind_exposure(gate, node)
 
     operator = {Role.NODE_OPERATOR}
+    gate.logged("POST", "/statements/coverage", action="statement.coverage", roles=operator | {Role.STEWARD}, takes=Empty)(
+        Coverage(node).state
+    )
     gate.logged("POST", "/tables/{table}/epochs", action="epoch.request", roles=operator, takes=BuildTable)(epochs.ask)
     gate.unlogged(
         "GET", "/tables/{table}/builds/{epoch}", roles=operator, why="how far a build is; asking for it and its end are logged"

@@ -39,6 +39,7 @@ from audit.office.repair_cases import RepairDesk
 from audit.office.reports import Reports
 from audit.office.rights import Rights
 from audit.office.settings import OfficeSettings
+from audit.office.supervision_routes import bind_supervision
 from audit.office.tickets import TicketOffice
 from audit.office.watch import NodeWitness
 from audit.service.gate import Gate
@@ -131,6 +132,7 @@ def create_app(office: Office) -> FastAPI:
     _node(gate, office)
     bind_audit(gate, office)
     bind_exposure(gate, office)
+    bind_supervision(gate, office)
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:
         app.include_router(witness_router(NodeWitness(office)))
