@@ -19,13 +19,13 @@ from audit.office.aggregations import Openings
 from audit.office.alignments import Alignments
 from audit.office.audit_routes import bind_audit
 from audit.office.batches import Batches
-from audit.office.consents import Consents
 from audit.office.consent_receipts import ConsentReceipts
+from audit.office.consents import Consents
 from audit.office.directory import OfficeDirectory
-from audit.office.exposure_routes import bind_exposure
 from audit.office.disputes import DisputeDesk
-from audit.office.duties import Duties
 from audit.office.drives import Drives
+from audit.office.duties import Duties
+from audit.office.exposure_routes import bind_exposure
 from audit.office.group_replays import GroupReplays
 from audit.office.keys import OfficeKeys
 from audit.office.looks import Looks
@@ -128,6 +128,7 @@ def create_app(office: Office) -> FastAPI:
     _public(gate, office, directory)
     _clerks(gate, office, directory)
     _rights(gate, office)
+    _consents(gate, office)
     _banks(gate, office)
     _node(gate, office)
     bind_audit(gate, office)
@@ -136,7 +137,6 @@ def create_app(office: Office) -> FastAPI:
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:
         app.include_router(witness_router(NodeWitness(office)))
-    _consents(gate, office)
     return app
 
 
@@ -199,14 +199,6 @@ def _rights(gate: Gate, office: Office) -> None:
     post("POST", f"{path}/{{id}}/decision", action="repair.decide", roles=CLERK, takes=DecideRepair)(repairs.decide)
 
 
-def _banks(gate: Gate, office: Office) -> None:
-    projects, models, replays = Projects(office), ModelRegister(office), GroupReplays(office)
-    post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
-    post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
-    post("POST", "/projects/{id}/decision", action="project.decide", roles=CLERK, takes=Decision)(projects.decide)
-    gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK | APPROVER, why=why)(projects.status)
-    post("POST", "/projects/{id}/acceptance", action="project.accept", roles=MODELLER | APPROVER, takes=Signed)(projects.accept)
-    openings, limit = Openings(office), 16 * MOST_WORDS
 def _consents(gate: Gate, office: Office) -> None:
     consents, receipts, drives, post = Consents(office), ConsentReceipts(office), Drives(office), gate.logged
     post("POST", "/consents", action="consent.file", roles=CLERK | OFFICER, takes=FileConsents, limit=32 * MIB)(consents.file)
@@ -217,6 +209,14 @@ def _consents(gate: Gate, office: Office) -> None:
     post("POST", "/consents/receipt", action="consent.receipt", roles=roles, takes=AskConsentReceipt)(receipts.receipt)
 
 
+def _banks(gate: Gate, office: Office) -> None:
+    projects, models, replays = Projects(office), ModelRegister(office), GroupReplays(office)
+    post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
+    post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
+    post("POST", "/projects/{id}/decision", action="project.decide", roles=CLERK, takes=Decision)(projects.decide)
+    gate.unlogged("GET", "/projects/{id}", roles=BANK | CLERK | APPROVER, why=why)(projects.status)
+    post("POST", "/projects/{id}/acceptance", action="project.accept", roles=MODELLER | APPROVER, takes=Signed)(projects.accept)
+    openings, limit = Openings(office), 16 * MOST_WORDS
     post("POST", "/aggregations/openings", action="aggregate.proof", roles=MODELLER, takes=FileOpening, limit=limit)(
         openings.file
     )
