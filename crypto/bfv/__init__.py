@@ -26,8 +26,9 @@ Single use. A block is evaluated once in an epoch, and pads, u, e_1 and E are fu
 """
 
 from crypto.bfv.bank import EncryptedModel, ModelKey, unpad, verify_opening
-from crypto.bfv.node import ROWS, Block, ModelEvaluation, column
+from crypto.bfv.node import ROWS, Block, ModelEvaluation, block_pads, column, load_column, save_column
 from crypto.bfv.parameters import LARGEST_CODE, LARGEST_WEIGHT, MOST_COLUMNS, PRIVATE_MODEL, BfvParameters
+from crypto.bfv.ring import MalformedData
 
 __all__ = [
     "LARGEST_CODE",
@@ -38,9 +39,13 @@ __all__ = [
     "BfvParameters",
     "Block",
     "EncryptedModel",
+    "MalformedData",
     "ModelEvaluation",
     "ModelKey",
+    "block_pads",
     "column",
+    "load_column",
+    "save_column",
     "unpad",
     "verify_opening",
 ]

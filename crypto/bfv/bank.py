@@ -42,9 +42,12 @@ class EncryptedModel:
         return hashlib.sha256(b"xinqiao/private-model/encrypted" + self.public_seed + self.body).digest()
 
     def halves(self) -> Words:
-        """uint64[1 + J, 2, n]; that residues are reduced is checked where they are loaded."""
+        """uint64[1 + J, 2, n]; raises `InvalidCiphertext` where a residue is not reduced."""
         shape = (1 + self.columns, 2, PRIVATE_MODEL.degree)
-        return np.frombuffer(self.body, "<u8").astype(np.uint64, copy=False).reshape(shape)
+        found = np.frombuffer(self.body, "<u8").astype(np.uint64, copy=False).reshape(shape)
+        if any((found[:, place] >= prime).any() for place, prime in enumerate(PRIVATE_MODEL.primes[:2])):
+            raise InvalidCiphertext("an encrypted weight holds residues that are not reduced: encrypt the model again")
+        return found
 
 
 def mask(parameters: BfvParameters, public_seed: bytes, index: int) -> Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,25 @@ def column(codes: NDArray[np.uint8], parameters: BfvParameters = PRIVATE_MODEL) 
     if codes.shape != (parameters.degree,) or codes.dtype != np.uint8 or int(codes.max()) > LARGEST_CODE:
         raise ParameterError(f"a block of a column has {parameters.degree} codes from 0 to {LARGEST_CODE}")
     return ring(parameters).plain(codes) if codes.any() else None
+
+
+def save_column(made: Plain, path: Path) -> None:
+    """Write a column as `column` made it, to be loaded by any process."""
+    made.save(str(path))
+
+
+def load_column(path: Path, parameters: BfvParameters = PRIVATE_MODEL) -> Plain:
+    """A column that was saved; raises FileNotFoundError, or `MalformedData` where the file is no column of this set."""
+    return ring(parameters).load_plain(path)
+
+
+def block_pads(key: bytes, index: int, parameters: BfvParameters = PRIVATE_MODEL) -> NDArray[np.uint32]:
+    """The pads of a block under the epoch's key: uint32[n], uniform modulo t."""
+    return noise.words32(_block_key(key, index), b"pad", parameters.degree) & np.uint32(parameters.plain - 1)
+
+
+def _block_key(key: bytes, index: int) -> bytes:
+    return noise.prf(key, b"xinqiao/private-model/block" + index.to_bytes(4))
 
 
 class ModelEvaluation:
@@ -83,8 +103,7 @@ class ModelEvaluation:
             raise ReuseRefused("a block of scores is flooded once in an epoch; serve the stored one, or begin another epoch")
         self._done.add(index)
         p, n = self.parameters, self.parameters.degree
-        key = noise.prf(self._key, b"xinqiao/private-model/block" + index.to_bytes(4))
-        pads = noise.words32(key, b"pad", n) & np.uint32(p.plain - 1)
+        key, pads = _block_key(self._key, index), block_pads(self._key, index, p)
         u = self._ring.plain(noise.ternary(key, b"u", n))
         total = self._ring.combine(self._ciphertexts, [u, *columns])
         added = self._ring.ciphertext(self._flood(key, pads), reduced(noise.gaussian(key, b"e1", n, p.sd), p))

@@ -12,6 +12,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,19 @@ class Ring:
         self._evaluator.transform_to_ntt_inplace(made, self._levels[2])
         return made
 
+    def load_plain(self, path: Path) -> Plain:
+        """A factor that was saved in NTT form; raises FileNotFoundError, or `MalformedData`."""
+        made = seal.Plaintext()
+        with path.open("rb"):
+            pass  # SEAL has one error for everything
+        try:
+            made.load(self._context, str(path))
+        except (RuntimeError, ValueError) as error:
+            raise MalformedData("the file holds no column of this parameter set") from error
+        if tuple(made.parms_id()) != tuple(self._levels[2]):
+            raise MalformedData("the file holds a column of another form")
+        return made
+
     def _plain(self, coefficients: NDArray[np.integer[Any]]) -> Plain:
         wide = coefficients.astype(np.int64)
         if wide.shape != (self.parameters.degree,):
@@ -111,7 +125,8 @@ class Ring:
         self._evaluator.transform_to_ntt_inplace(pair)
         self._multiply(pair, factor, pair)
         self._evaluator.transform_from_ntt_inplace(pair)
-        return self.residues(pair)[0]
+        product: Words = self.residues(pair)[0]
+        return product
 
     def to_ntt(self, ciphertext: Cipher) -> Cipher:
         """The same ciphertext, ready to be multiplied."""
