@@ -27,6 +27,7 @@ from audit.database import writing
 from audit.log.cosign import Cosigner, Cosigning
 from audit.log.high_water import HighWater
 from audit.log.log import Log
+from audit.log.signed_before import check_signed_before
 from audit.log.store import NewEntry, Placed, StoredCheckpoint
 from audit.verifier.checkpoint import Checkpoint, sign_checkpoint
 from audit.verifier.errors import DamagedLog, LogError, LogRefusal
@@ -42,8 +43,13 @@ POLL_SECONDS = 0.05
 BUSY_SECONDS = 2.0
 """For so long after an entry the next ones are looked for at the pace that the caller chose, if it is a faster one."""
 RETRY_SECONDS = 1.0
+LOOK_BACK_PAUSE = 0.02
+"""Between two pages of old checkpoints: who works is not to wait for who looks back."""
 COSIGN_SECONDS = 0.25
 """Batches of this long are cosigned together, unless somebody of this process waits for it: then at once."""
+
+
+CHANGED_TEXT = "the database holds text that is none: its bytes were changed"
 
 
 class LeaseLost(Exception):
@@ -93,6 +99,7 @@ class Sequencer:
         self._signed = threading.Event()
         self._awaited = threading.Event()
         self._ready = threading.Event()
+        self._looked_back = threading.Event()
         self._threads: list[threading.Thread] = []
         self.refusal: LogError | None = None
 
@@ -130,6 +137,13 @@ class Sequencer:
             raise self.refusal
         return ready
 
+    def wait_looked_back(self, timeout: float) -> bool:
+        """True once all that was signed before is checked, False after `timeout` seconds; LogRefusal if the signer refuses."""
+        looked_back = self._looked_back.wait(timeout)
+        if self.refusal is not None:
+            raise self.refusal
+        return looked_back
+
     def wait(self, queue_id: int, timeout: float) -> int:
         """`Log.wait`."""
         return self.log.wait(queue_id, timeout)
@@ -152,6 +166,8 @@ class Sequencer:
                     self._stand_by()
                     pause = self._lease_seconds / 5
                 except (SQLAlchemyError, OSError) as error:
+                    if is_changed_text(error):
+                        raise LogRefusal(CHANGED_TEXT) from None
                     logger.warning("the log cannot be written now, trying again: %s", type(error).__name__)
                     pause = RETRY_SECONDS
                 if pause:
@@ -173,6 +189,7 @@ class Sequencer:
             self.log.waiters.attach(self._work.set, self._awaited.set)
             self._ready.set()
             self._signed.set()
+            self._look_back(self._state.checkpoint.size)
         if self._attempt is None and not self._has_queued():
             self._renew_when_due()
         elif self._sequence(self._state) == MAX_BATCH:
@@ -270,6 +287,28 @@ class Sequencer:
             self._high_water.write(last.note)
         return _State(report.tree, last)
 
+    def _look_back(self, size: int) -> None:
+        """Check what was signed before, beside the work; a refusal stops it."""
+
+        def pause() -> bool:
+            return self._stopping.wait(LOOK_BACK_PAUSE) or self.refusal is not None
+
+        def run() -> None:
+            try:
+                check_signed_before(self.log, size, pause)
+            except LogRefusal as refusal:
+                self._refuse(refusal)
+            except (SQLAlchemyError, OSError) as error:
+                if not is_changed_text(error):
+                    logger.warning("what was signed before could not be checked: %s", type(error).__name__)
+                    return  # not checked, and not said to be
+                self._refuse(LogRefusal(CHANGED_TEXT))
+            self._looked_back.set()
+
+        thread = threading.Thread(target=run, name="look-back", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def _seen_by_witnesses(self, *, must_answer: bool) -> list[str]:
         """What witnesses cosigned last. An empty log does not wait for them: they may only be about to start."""
         while self._cosigning is not None and not self._stopping.is_set():
@@ -289,6 +328,7 @@ class Sequencer:
         self._work.set()
         self.log.waiters.refuse(f"the log refuses to sign, so nothing is released: {refusal}")
         self._ready.set()
+        self._looked_back.set()
 
     # ------------------------------------------------------------------ the lease
 
@@ -350,3 +390,8 @@ class Sequencer:
                 logger.warning("no cosignature could be asked for, trying again: %s", type(error).__name__)
                 self._stopping.wait(RETRY_SECONDS)
                 self._signed.set()
+
+
+def is_changed_text(error: Exception) -> bool:
+    """Whether SQLite found bytes that are no UTF-8 where text was stored."""
+    return isinstance(error, SQLAlchemyError) and "Could not decode to UTF-8" in str(error)

@@ -77,6 +77,11 @@ class LogStore:
         self._checkpoints = select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.time)
         self._latest = self._checkpoints.order_by(checkpoints.c.size.desc()).limit(1)
         self._checkpoint_at = self._checkpoints.where(checkpoints.c.size == bindparam("at"))
+        between = (checkpoints.c.size > bindparam("after"), checkpoints.c.size <= bindparam("upto"))
+        self._checkpoints_after = self._checkpoints.where(*between).order_by(checkpoints.c.size).limit(bindparam("limit"))
+        self._lines_between = select(cosignatures).where(
+            cosignatures.c.size > bindparam("after"), cosignatures.c.size <= bindparam("upto")
+        )
         self._cosign = {name: _insert_or_ignore(name, cosignatures) for name in ("sqlite", "postgresql")}
         self._cosignatures = (
             select(cosignatures.c.line).where(cosignatures.c.size == bindparam("at")).order_by(cosignatures.c.witness)
@@ -168,6 +173,18 @@ class LogStore:
     def checkpoint(self, connection: Connection, size: int) -> StoredCheckpoint | None:
         """The checkpoint signed at a size."""
         return _checkpoint(connection.execute(self._checkpoint_at, {"at": size}).first())
+
+    def checkpoints_after(self, connection: Connection, after: int, upto: int, limit: int) -> list[StoredCheckpoint]:
+        """Checkpoints of more than `after` and at most `upto` entries, the smallest first, at most `limit`."""
+        rows = connection.execute(self._checkpoints_after, {"after": after, "upto": upto, "limit": limit})
+        return [StoredCheckpoint(int(row.size), row.note, int(row.time)) for row in rows]
+
+    def cosignatures_between(self, connection: Connection, after: int, upto: int) -> dict[int, dict[str, str]]:
+        """The witnesses' lines under the checkpoints of more than `after` and at most `upto` entries, by size and witness."""
+        found: dict[int, dict[str, str]] = {}
+        for row in connection.execute(self._lines_between, {"after": after, "upto": upto}):
+            found.setdefault(int(row.size), {})[row.witness] = row.line
+        return found
 
     def add_cosignature(self, connection: Connection, size: int, witness: str, line: str) -> None:
         """Keep a witness's verified line; one that is there already stays."""
