@@ -321,9 +321,8 @@ def attack_by_split_view(rng: random.Random) -> bool:
     shared = entries_of(rng.randrange(1, 40))
     views = [[*shared, *(rng.randbytes(9) for _ in range(rng.randrange(1, 9)))] for _ in range(2)]
     with tempfile.TemporaryDirectory(prefix="xinqiao-log-") as folder:
-        witnesses = [
-            Witness(key, {ORIGIN: KEYS}, make_store(address(Path(folder) / key.key.name[-4:]))) for key in (OFFICE, BANK)
-        ]
+        stores = [make_store(address(Path(folder) / name)) for name in ("office.db", "bank.db")]
+        witnesses = [Witness(key, {ORIGIN: KEYS}, store) for key, store in zip((OFFICE, BANK), stores, strict=True)]
         notes = [reference.checkpoint_note(view, SIGNER) for view in views]
         signed = []
         for witness, view, note in zip(witnesses, views, notes, strict=True):
@@ -347,7 +346,7 @@ def attack_by_split_view(rng: random.Random) -> bool:
 
 
 def campaign(count: int, seed: int) -> dict[str, Any]:
-    """Flip `count` single bits of what is stored, mount a fifth as many attacks of all kinds; AssertionError at a wrong "ok"."""
+    """Flip `count` single bits of what is stored, mount a fifth as many attacks of all kinds. AssertionError: a wrong "ok"."""
     rng = random.Random(seed)
     kinds: dict[str, Callable[[Victim], bool]] = {
         kind: lambda victim, kind=kind: attack_database(victim, kind, rng)  # type: ignore[misc]
