@@ -110,6 +110,10 @@ class PrivateQuery(Questions):
         """
         return self.ask_prepared(self.prepare(subject, purpose), wait_receipt=wait_receipt)
 
+    def present(self) -> Epoch:
+        """The table's present epoch, verified; raises as `prepare`."""
+        return self._epochs.current()
+
     def prepare(self, subject: object, purpose: str = Purpose.LOAN_APPROVAL) -> PreparedQuestion:
         """The first half of `ask`: epoch, blind and context, which ends in some minutes. Nothing of it leaves the bank.
 

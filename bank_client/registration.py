@@ -5,6 +5,7 @@ from __future__ import annotations
 from bank_client.session import Bank
 from models import wire
 from models.logged import Empty
+from models.private_model import PrivateOpening
 from models.problems import NotApproved
 from models.projects import ProjectOpened
 from models.scorecard.card import ModelCard
@@ -25,6 +26,12 @@ def file_card(bank: Bank, card: ModelCard, node_card: Signed) -> RegisterModel:
     filed = RegisterModel(bank_card=signed, node_card=node_card, countersigned=countersigned)
     bank.office.logged("/models", filed, Empty)
     return filed
+
+
+def file_opened(bank: Bank, card: Signed, node_card: Signed, countersigned: Signed, opening: PrivateOpening) -> None:
+    """File a private model's card with the office, and open its weights to it; raises `Unusable` where it refuses them."""
+    filed = RegisterModel(bank_card=card, node_card=node_card, countersigned=countersigned, private=opening)
+    bank.office.logged("/models", filed, Empty)
 
 
 def open_table(bank: Bank, model: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from models.private_model import PrivateOpening
 from models.wire import Message, Signed
 
 SCORE_FIELD_SET = "score"
+PRIVATE_KIND = "private"
+"""The kind of a table whose cells open the padded scores of a bank's private model (`models.private_model`)."""
 _SCORES = "score-"
 REVIEW_SECONDS = 365 * 24 * 3600
 """The longest that a model serves between two reviews."""
@@ -51,7 +54,8 @@ class Manifest(Message):
     The matrix D is uint8[rows, columns]; column i holds `cells_per_column` cells of `cell_size` bytes, then its RFC 6962
     path under `root`. `boundaries` are the first 8 bytes of each column's first tag, big-endian, so that a tag picks one
     column. `seed` (32 bytes) makes the public matrix A of the epoch; digests are SHA-256 over C-ordered bytes. The table
-    holds whose collection consent stood on the office's list of `listed_at`; later ones count from the next epoch.
+    holds whose collection consent stood on the office's list of `listed_at`; later ones count from the next epoch. A private
+    model's table has `scores_digest`, of the padded scores that the cells open.
     """
 
     table: str
@@ -75,6 +79,7 @@ class Manifest(Message):
     matrix_digest: bytes
     hint_digest: bytes
     listed_at: int = 0
+    scores_digest: bytes = b""
 
 
 class Seal(Message):
@@ -143,16 +148,21 @@ class ScoreRecord(Message):
 class RegisterModel(Message):
     """Bank and node have both signed this model's card; the office decides on it.
 
-    `node_card` is the node's part, signed at release; `countersigned` the whole card under the node's signature.
+    `node_card` is the node's part, signed at release; `countersigned` the whole card under the node's signature. `private` opens
+    a private model's weights, and is not kept with the cards.
     """
 
     bank_card: Signed
     node_card: Signed
     countersigned: Signed | None = None
+    private: PrivateOpening | None = None
 
 
 class ModelApproval(Message):
-    """The office's signed leave to serve a model's scores until `review_by`, POSIX seconds."""
+    """The office's signed leave to serve a model's scores until `review_by`, POSIX seconds.
+
+    `band_width` is that of a private model, in points: the node adds noise of half a band to each score.
+    """
 
     model: str
     bank: str
@@ -161,6 +171,7 @@ class ModelApproval(Message):
     decided_at: int
     reason: str
     review_by: int = 0
+    band_width: int = 0
 
     @property
     def ends(self) -> int:

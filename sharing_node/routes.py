@@ -31,6 +31,7 @@ from sharing_node.jobs.release import Releases
 from sharing_node.jobs.training import Trainings
 from sharing_node.loads import Loads
 from sharing_node.node import Node
+from sharing_node.private_models.routes import bind_private_models
 from sharing_node.projects import Projects
 
 MODELLER = {Role.MODELLER}
@@ -85,6 +86,7 @@ def bind(gate: Gate, node: Node) -> None:
 
     bind_aggregation(gate, node)
     bind_groups(gate, node, trainings)
+    bind_private_models(gate, node, epochs)
     bind_exposure(gate, node)
 
     operator = {Role.NODE_OPERATOR}

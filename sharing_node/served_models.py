@@ -14,6 +14,7 @@ from models.problems import NotApproved, Problem, Suspended
 from models.registry import SUSPENDED
 from models.tables import model_of
 from sharing_node.node import Node
+from sharing_node.private_models import repository as private_models
 from sharing_node.state import repository as state
 
 
@@ -23,7 +24,8 @@ def served_until(node: Node, connection: Connection, table_id: str) -> int | Non
     if not model:
         return None
     ended = node.office.ended_model(model)
-    review_by = state.review_by(connection, model)
+    review_by = private_models.review_by(connection, model)
+    review_by = state.review_by(connection, model) if review_by is None else review_by
     return review_by if ended is None else min(review_by, ended.since)
 
 

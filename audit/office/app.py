@@ -34,6 +34,7 @@ from audit.office.migrate import check_schema
 from audit.office.models_register import ModelRegister
 from audit.office.nightly import Nightly
 from audit.office.office import Office
+from audit.office.private_routes import bind_private_models
 from audit.office.projects import Projects
 from audit.office.repair_cases import RepairDesk
 from audit.office.reports import Reports
@@ -133,6 +134,7 @@ def create_app(office: Office) -> FastAPI:
     _node(gate, office)
     bind_audit(gate, office)
     bind_exposure(gate, office)
+    bind_private_models(gate, office)
     bind_supervision(gate, office)
     app.include_router(log_router(office.log))
     if office.settings.witness_elsewhere is None:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from audit.office.office import NODE, Office
+from audit.office.private_models import examine
 from audit.office.projects import Projects, check_decision
 from audit.office.served import why_not
-from audit.office.store import models, parties
+from audit.office.store import models, parties, private_models
 from audit.office.store.models import StoredModel
 from audit.office.store.projects import APPROVED as PROJECT_APPROVED
 from audit.service.leaves import LeafDraft
@@ -38,7 +39,7 @@ from models.registry import (
 )
 from models.scorecard.card import ModelCard, NodeCard
 from models.tables import ModelApproval, ModelStatus, RegisterModel
-from models.wire import Signed, decode, open_signed
+from models.wire import Signed, decode, open_signed, replace
 
 DAY = 24 * 3600
 MOST_IN_PAGE = 100
@@ -75,6 +76,7 @@ class ModelRegister:
         with call.engine.connect() as connection:
             stored = Projects.get(connection, node_card.project)
             parent = models.get(connection, bank_card.parent) if bank_card.parent else None
+            private = examine(self._office, connection, bank_card, body.private)
         if call.institution.id not in stored.project.members:
             raise Forbidden("the card's project belongs to another bank")
         if stored.state != PROJECT_APPROVED or stored.suspended:
@@ -86,7 +88,7 @@ class ModelRegister:
             bank=call.institution.id,
             project=node_card.project,
             card=body.bank_card.digest(),
-            cards=body,
+            cards=replace(body, private=None),
             registered_by=call.person.id,
             state=FILED,
             reason="",
@@ -101,9 +103,12 @@ class ModelRegister:
                 raise Conflict("a model with this id is registered already")
             models.add(connection, model)
             models.note(connection, model.id, _event(call, FILED, "", 0))
+            if private is not None:
+                private.record(connection)
 
         facts: dict[str, str | int | bool] = {"model": model.id, "project": model.project, "card": model.card}
         facts |= {"parent": model.parent, "version": model.version}
+        facts |= {} if private is None else private.facts
         return Outcome(Empty(), [LeafDraft("model.register", facts)], record)
 
     def decide(self, call: Call) -> Outcome:
@@ -208,6 +213,8 @@ class ModelRegister:
         return asked or latest
 
     def _approve(self, model: StoredModel, call: Call, reason: str, review_by: int) -> Signed:
+        with call.engine.connect() as connection:
+            width = private_models.band_width(connection, model.id)
         return self._office.sign(
             ModelApproval(
                 model=model.id,
@@ -217,6 +224,7 @@ class ModelRegister:
                 decided_at=call.now,
                 reason=reason,
                 review_by=review_by,
+                band_width=width,
             )
         )
 

@@ -11,9 +11,13 @@ somebody's hands is still answered. An expired epoch is closed: its key is destr
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
+from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
+from functools import partial
+from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
@@ -23,7 +27,7 @@ from audit.database import writing
 from audit.log.log import LogUnavailable
 from audit.service.leaves import LeafDraft
 from models.problems import Conflict, PeerUnavailable, Problem
-from models.tables import SCORE_FIELD_SET, BuildState, Manifest
+from models.tables import PRIVATE_KIND, SCORE_FIELD_SET, BuildState, Manifest
 from models.wire import Signed
 from sharing_node.epochs.acts import Acts
 from sharing_node.epochs.build import TableBuild
@@ -33,11 +37,12 @@ from sharing_node.epochs.inputs import Inputs, gather, plain_records
 from sharing_node.epochs.lease import Lease, LeaseLost
 from sharing_node.epochs.pulse import Pulse, Stopped
 from sharing_node.epochs.schedule import Nightly
-from sharing_node.epochs.store import EpochStore, epoch_key
+from sharing_node.epochs.store import SCORES, EpochStore, epoch_key
 from sharing_node.epochs.work import Built, Plan, Work
 from sharing_node.epochs.workers import Workers
 from sharing_node.keys import MissingKey
 from sharing_node.node import Node
+from sharing_node.private_models.evaluation import private_records
 from sharing_node.served_models import check_served, served_until
 from sharing_node.state import builds
 from sharing_node.state import repository as state
@@ -193,9 +198,14 @@ class Builder:
             work = Work(folder.path(plan.attempt))
             try:
                 build_of = TableBuild(work, plan, self._node.keys, key, self._workers, pulse.report)
-                return work, build_of.run(lambda: plain_records(self._node, inputs)), inputs.listed_at
+                return work, build_of.run(partial(self._records, inputs, work, key)), inputs.listed_at
             except BoundaryCollision:
                 self._begin(folder, table.id, build.epoch, inputs)
+
+    def _records(self, inputs: Inputs, work: Work, key: str) -> Iterable[tuple[str, bytes]]:
+        if inputs.table.kind == PRIVATE_KIND:
+            return private_records(self._node, inputs.table.model, work, key, self._workers)
+        return plain_records(self._node, inputs)
 
     def _begin(self, folder: Work, table: str, epoch: int, inputs: Inputs) -> Plan:
         """A new plan and key. What an earlier attempt left was never published and goes first, its key before all."""
@@ -214,7 +224,7 @@ class Builder:
     ) -> None:
         pulse.report(LOG, 0, 0)
         opened_at = int(self._node.clock())
-        signed, manifest = self._manifest(table, build.epoch, built, opened_at, listed_at)
+        signed, manifest = self._manifest(table, build.epoch, work, built, opened_at, listed_at)
 
         def record(connection: Connection) -> list[LeafDraft]:
             # Under the lease: whoever took this build over in the meantime has files of another key.
@@ -225,8 +235,10 @@ class Builder:
 
         self._acts.do(record, lambda connection, queued: builds.remember_leaf(connection, table.id, build.epoch, queued[0]))
 
-    def _manifest(self, table: StoredTable, epoch: int, built: Built, now: int, listed_at: int) -> tuple[Signed, Manifest]:
-        score = table.kind == "score"
+    def _manifest(
+        self, table: StoredTable, epoch: int, work: Work, built: Built, now: int, listed_at: int
+    ) -> tuple[Signed, Manifest]:
+        score = bool(table.model)
         fields = self._node.catalogue.select(table.fields) if not score else ()
         with self._node.engine.connect() as connection:
             model_ends = served_until(self._node, connection, table.id)
@@ -253,6 +265,7 @@ class Builder:
             matrix_digest=built.matrix_digest,
             hint_digest=built.hint_digest,
             listed_at=listed_at,
+            scores_digest=_digest(work.path(SCORES)) if table.kind == PRIVATE_KIND else b"",
         )
         return self._node.sign(manifest), manifest
 
@@ -294,6 +307,11 @@ class Builder:
     def _discard(self, table: str, epoch: int) -> None:
         self._node.keys.destroy_oprf(epoch_key(table, epoch))
         self._store.remove(table, epoch)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _passes(error: Exception) -> bool:

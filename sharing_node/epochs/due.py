@@ -39,7 +39,7 @@ def due_tables(node: Node, connection: Connection, nightly: Nightly, now: int) -
 
 
 def _serves(project: Project, table: StoredTable) -> bool:
-    if table.kind == "score":
+    if table.model:
         return project.id == table.project
     served = check_table(project)
     return served is not None and served.id == table.id

@@ -10,7 +10,7 @@ from models.problems import BadMessage, NotFound
 from models.tables import BuildState, BuildTable, Manifest, SealedManifest
 from models.wire import decode
 from sharing_node.epochs.columns import HINT, MATRIX
-from sharing_node.epochs.store import EpochStore
+from sharing_node.epochs.store import SCORES, EpochStore
 from sharing_node.node import Node
 from sharing_node.served_models import check_served
 from sharing_node.state import builds
@@ -58,6 +58,10 @@ class Epochs:
     def matrix(self, call: Call) -> Raw:
         """GET /tables/{table}/epochs/{epoch}/matrix: uint8[rows, columns], C-ordered; for the office's check."""
         return self._file(call, MATRIX)
+
+    def scores(self, call: Call) -> Raw:
+        """GET /tables/{table}/epochs/{epoch}/scores: padded scores of a private model, block after block."""
+        return self._file(call, SCORES)
 
     def _file(self, call: Call, name: str) -> Raw:
         with call.engine.connect() as connection:

@@ -13,6 +13,10 @@ from models.problems import NotFound
 from sharing_node.epochs.columns import HINT, MATRIX, data_offset
 from sharing_node.epochs.work import Work
 
+SCORES = "scores"
+"""Padded scores of a private model, which its table's cells open."""
+FILES = (MATRIX, HINT, SCORES)
+
 
 def epoch_key(table: str, epoch: int) -> str:
     """The name of an epoch's OPRF key."""
@@ -33,7 +37,7 @@ class EpochStore:
 
     def adopt(self, table: str, epoch: int, work: Work) -> None:
         """Put the files of a finished build in their place; those that are there already stay."""
-        for name in (MATRIX, HINT):
+        for name in FILES:
             if work.has(name):
                 work.path(name).replace(self.path(table, epoch, name))
         sync_folder(self._folder / table)
@@ -53,7 +57,7 @@ class EpochStore:
         """The file of an epoch's matrix or hint, and where in it the array's bytes begin; raises `NotFound`."""
         path = self.path(table, epoch, name)
         try:
-            return path, data_offset(path)
+            return path, _nothing_before(path) if name == SCORES else data_offset(path)
         except FileNotFoundError:
             raise _gone() from None
 
@@ -61,7 +65,7 @@ class EpochStore:
         """Forget an epoch and delete its files, those of its build too."""
         with self._lock:
             self._open.pop((table, epoch), None)
-        for name in (MATRIX, HINT):
+        for name in FILES:
             self.path(table, epoch, name).unlink(missing_ok=True)
         folder = self.work_folder(table, epoch)
         if folder.exists():
@@ -77,6 +81,12 @@ class EpochStore:
         except FileNotFoundError:
             raise _gone() from None
         return array
+
+
+def _nothing_before(path: Path) -> int:
+    """The offset of a file without a header; raises FileNotFoundError."""
+    path.stat()
+    return 0
 
 
 def _gone() -> NotFound:

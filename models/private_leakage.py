@@ -1,0 +1,140 @@
+"""What a private model's scores would say about the node's columns, reckoned without a row of them.
+
+The office knows the weights and no row, the node its rows and no weight. So the node gives the office noisy counts of every
+pair of bins, and the larger of two figures counts for each column, a field's position or one of its bins:
+
+- R² of the column on the scores themselves, exact but for the noise, since second moments are all that it needs;
+- R² on additive one-hot bands of the scores, as the node measures its own releases, on rows that the office draws from the
+  counts along a tree of pairs (Chow and Liu, IEEE Trans. Inf. Theory 1968): each field depends on one other. It sees what a
+  straight line does not; what only three fields together show is in neither, and that is the approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crypto import noise
+from models.private_model import BANDS, PrivateField
+
+Floats = NDArray[np.float64]
+SAMPLE_ROWS = 20_000
+LEAST_SHARE = 0.005
+"""Bins of fewer rows are judged with their field's position only: noise would decide on them."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """R² of the column that the scores say most about, and the mean over the fields; the width of one of 20 bands."""
+
+    most: float
+    mean: float
+    field: str
+    width: int
+
+
+def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequence[NDArray[np.int64]]]) -> Judgement:
+    """What the last of these models says, together with those before it.
+
+    Args:
+        fields: F of the layout.
+        gram: float64[C, C], rows in each pair of bins.
+        models: of each, what a bin adds to the score, int64[count] a field.
+    """
+    codes = sample(fields, gram)
+    scores = [_score(model, codes) for model in models]
+    design = np.hstack([np.eye(BANDS)[_bands(score)] for score in scores])
+    low, high = np.quantile(scores[-1], [0.01, 0.99])
+    shares = np.diag(gram) / max(float(np.trace(gram)) / len(fields), 1.0)
+    weights = np.stack([np.concatenate(model) for model in models]).astype(np.float64)
+    most, where, means, start = 0.0, "", [], 0
+    for field, code in zip(fields, codes, strict=True):
+        columns = _columns(field, shares[start : start + field.count])
+        placed = np.zeros((gram.shape[0], columns.shape[1]))
+        placed[start : start + field.count] = columns
+        start += field.count
+        said = np.maximum(_on_bands(design, columns[code]), _on_scores(gram, len(fields), weights, placed))
+        means.append(float(said[0]))
+        if said.max() > most:
+            most, where = float(said.max()), field.name
+    return Judgement(most, float(np.mean(means)), where, max(1, round(float(high - low) / BANDS)))
+
+
+def _columns(field: PrivateField, shares: Floats) -> Floats:
+    """Position and bins as columns over the field's bins: float64[count, 1 + bins with rows enough]."""
+    codes = np.arange(field.count)
+    position = np.where(codes < field.ordered, codes, 0) if field.ordered else codes
+    return np.column_stack([position, np.eye(field.count)[:, shares >= LEAST_SHARE]])
+
+
+def sample(fields: Sequence[PrivateField], gram: Floats) -> list[NDArray[np.int64]]:
+    """Codes int64[SAMPLE_ROWS] of each field, drawn along the tree; the same counts give the same rows."""
+    ends = np.cumsum([0, *(field.count for field in fields)])
+    place = [slice(a, b) for a, b in pairwise(ends)]
+    pairs = np.maximum(gram, 0.0)
+    single = [np.diag(pairs[p, p]) + 1e-9 for p in place]
+    count = len(fields)
+    mutual = np.array([[_information(pairs[a, b]) if a is not b else -1.0 for b in place] for a in place])
+    drawn: dict[int, NDArray[np.int64]] = {0: _draw(np.tile(single[0], (1, 1)), np.zeros(SAMPLE_ROWS, np.int64), 0)}
+    while len(drawn) < count:
+        known, new = list(drawn), [field for field in range(count) if field not in drawn]
+        a, b = np.unravel_index(np.argmax(mutual[np.ix_(known, new)]), (len(known), len(new)))
+        parent, child = known[int(a)], new[int(b)]
+        # A bin that no pair count is left of after the noise falls back on the field's own shares.
+        table = pairs[place[parent], place[child]] + 1e-6 * single[child]
+        drawn[child] = _draw(table, drawn[parent], child)
+    return [drawn[field] for field in range(count)]
+
+
+def _draw(table: Floats, given: NDArray[np.int64], child: int) -> NDArray[np.int64]:
+    cumulated = np.cumsum(table, axis=1)
+    uniform = noise.words(bytes(32), b"private-leakage" + child.to_bytes(4), given.size) / 2.0**64
+    limits = cumulated[given] / cumulated[given, -1:]
+    found: NDArray[np.int64] = (limits[:, :-1] < uniform[:, None]).sum(axis=1).astype(np.int64)
+    return found
+
+
+def _information(table: Floats) -> float:
+    joint = (table + 1e-9) / (table + 1e-9).sum()
+    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    return float((joint * np.log(joint / product)).sum())
+
+
+def _score(model: Sequence[NDArray[np.int64]], codes: Sequence[NDArray[np.int64]]) -> Floats:
+    parts = [level[code] for level, code in zip(model, codes, strict=True)]
+    found: Floats = np.sum(parts, axis=0).astype(np.float64)
+    return found
+
+
+def _bands(score: Floats) -> NDArray[np.int64]:
+    edges = np.quantile(score, np.arange(1, BANDS) / BANDS)
+    found: NDArray[np.int64] = np.searchsorted(edges, score, side="left").astype(np.int64)
+    return found
+
+
+def _on_bands(design: Floats, columns: Floats) -> Floats:
+    """R² of columns [M, K] on a design [M, D] that holds a constant."""
+    centred = columns - columns.mean(axis=0)
+    fitted = design @ np.linalg.lstsq(design, centred, rcond=None)[0]
+    return 1 - _ratio(((centred - fitted) ** 2).sum(axis=0), (centred**2).sum(axis=0), empty=1.0)
+
+
+def _on_scores(gram: Floats, fields: int, weights: Floats, columns: Floats) -> Floats:
+    """R² of columns [C, K] on scores with weights [m, C], from counts of pairs."""
+    total = float(np.trace(gram)) / fields
+    shares = np.diag(gram) / total
+    covariance = (gram + gram.T) / (2 * total) - np.outer(shares, shares)
+    scores, across = weights @ covariance @ weights.T, weights @ covariance @ columns
+    explained = (across * (np.linalg.pinv(scores) @ across)).sum(axis=0)
+    variance = ((columns.T @ covariance) * columns.T).sum(axis=1)
+    return np.clip(_ratio(explained, variance, empty=0.0), 0.0, 1.0)
+
+
+def _ratio(part: Floats, whole: Floats, *, empty: float) -> Floats:
+    some = whole > 0
+    found: Floats = np.where(some, part / np.where(some, whole, 1.0), empty)
+    return found
