@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bank_client.binning import WoeBinning
     from bank_client.checks import AuthorisedCheck, authorised_check
     from bank_client.config import BankConfig, ConfigError
+    from bank_client.exposure import ExposureCheck, ExposureResult
     from bank_client.joint_scorecard import JointScorecard
     from bank_client.long_jobs import Cancelled, cancel_job
     from bank_client.private_query import CheckResult, PrivateQuery
@@ -38,6 +39,8 @@ _EXPORTS = {
     "Cancelled": "long_jobs",
     "CheckResult": "private_query",
     "ConfigError": "config",
+    "ExposureCheck": "exposure",
+    "ExposureResult": "exposure",
     "JointScorecard": "joint_scorecard",
     "PrivateQuery": "private_query",
     "VillageBatch": "batch",
@@ -56,6 +59,8 @@ __all__ = [
     "Cancelled",
     "CheckResult",
     "ConfigError",
+    "ExposureCheck",
+    "ExposureResult",
     "JointScorecard",
     "PrivateQuery",
     "VillageBatch",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
+from bank_client.exposure_cli import exposure
 from bank_client.group_cli import group
 from bank_client.jobs_cli import jobs
 from bank_client.models_cli import models
@@ -38,6 +39,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.add_typer(statistics, name="statistics")
 app.add_typer(group, name="group")
+app.add_typer(exposure, name="exposure")
 
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
 LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]

@@ -1,0 +1,203 @@
+"""Paillier: keys that are what they must be, ciphertexts that were looked at, and bounds that are proven exactly.
+
+Negatives name what is bad. Keys of 3072 bits are made once for the module.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto.errors import CryptoError, InvalidCiphertext, InvalidProof, ParameterError
+from crypto.paillier import CIPHERTEXT_BYTES, KEY_BITS, PrivateKey, PublicKey, generate_key
+from crypto.paillier.arithmetic import KEY_BYTES, draw_exponent, encode_ciphertext
+from crypto.paillier.bounded import (
+    FLAG_SHIFT,
+    MOST_AMOUNT,
+    PROOF_BYTES,
+    ciphertext_of,
+    encrypt_bounded,
+    plaintext_of,
+    verify_bounded,
+)
+from crypto.paillier.key_proof import ROUNDS, prove_key, verify_key
+
+CONTEXT = b"a question, a bank"
+
+
+@pytest.fixture(scope="module")
+def key() -> PrivateKey:
+    return generate_key()
+
+
+@pytest.fixture(scope="module")
+def proof(key: PrivateKey) -> bytes:
+    return prove_key(key)
+
+
+def slow_decrypt(key: PrivateKey, ciphertext: int) -> int:
+    """Paillier 1999, by the book: L(c^lambda mod n²) / L((1+n)^lambda mod n²) mod n."""
+    n, p, q = key.public.n, int(key._key.p), int(key._key.q)
+    lam = math.lcm(p - 1, q - 1)
+    over = (pow(ciphertext, lam, n * n) - 1) // n
+    return over * pow((pow(1 + n, lam, n * n) - 1) // n, -1, n) % n
+
+
+def test_what_is_encrypted_is_decrypted_as_by_the_book(key: PrivateKey) -> None:
+    for plaintext in (0, 1, secrets.randbelow(key.public.n), key.public.n - 1):
+        ciphertext = key.public.encrypt(plaintext, draw_exponent())
+        assert key.decrypt(encode_ciphertext(ciphertext)) == plaintext == slow_decrypt(key, ciphertext)
+
+
+def test_sums_and_fresh_blinding(key: PrivateKey) -> None:
+    public = key.public
+    ciphertexts = [public.encrypt(value, draw_exponent()) for value in (3, 4, 5)]
+    total = public.add(ciphertexts)
+    again = public.rerandomise(total, draw_exponent())
+    assert again != total
+    assert key.decrypt(encode_ciphertext(again)) == 12
+    assert public.encrypt(3, draw_exponent()) != ciphertexts[0]
+
+
+def test_the_base_of_blinding_factors_encrypts_zero(key: PrivateKey) -> None:
+    assert key.decrypt(encode_ciphertext(key.public.ciphertext(key.public.h.to_bytes(CIPHERTEXT_BYTES)))) == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["zero", "n", "n_squared", "multiple_of_p", "above_n_squared", "short", "long"],
+)
+def test_a_ciphertext_out_of_range_is_refused_before_anything_touches_it(key: PrivateKey, bad: str) -> None:
+    n = key.public.n
+    values = {"zero": 0, "n": n, "n_squared": n * n, "multiple_of_p": int(key._key.p), "above_n_squared": n * n + 1}
+    data = values[bad].to_bytes(CIPHERTEXT_BYTES) if bad in values else bytes(CIPHERTEXT_BYTES + (1 if bad == "long" else -1))
+    with pytest.raises(InvalidCiphertext):
+        key.decrypt(data)
+    with pytest.raises(InvalidCiphertext):
+        verify_bounded(key.public, data, bytes(PROOF_BYTES), CONTEXT)
+
+
+def test_a_key_is_read_back_and_redacted(key: PrivateKey) -> None:
+    assert PublicKey.decode(key.public.encode()).digest == key.public.digest
+    assert key.public.n.bit_length() == KEY_BITS
+    assert "secret" in repr(key)
+    assert str(key._key.p) not in repr(key)
+
+
+@pytest.mark.parametrize("bad", ["short", "even", "small", "h_one", "h_shares_a_factor"])
+def test_a_public_key_of_another_form_is_refused(key: PrivateKey, bad: str) -> None:
+    n, h = key.public.n, key.public.h
+    made = {
+        "even": (n - 1, h),
+        "small": (n >> 1 | 1, h),
+        "h_one": (n, 1),
+        "h_shares_a_factor": (n, n),
+    }
+    n, h = made.get(bad, (n, h))
+    data = n.to_bytes(KEY_BYTES) + h.to_bytes(CIPHERTEXT_BYTES)
+    with pytest.raises(ParameterError):
+        PublicKey.decode(data[:-1] if bad == "short" else data)
+
+
+def test_the_key_proof_holds_for_its_key_alone(key: PrivateKey, proof: bytes) -> None:
+    verify_key(key.public, proof)
+    other = PublicKey(key.public.n, key.public.h * 2 % key.public.n_squared)
+    for public, given_ in (
+        (other, proof),
+        (key.public, proof[:-1]),
+        (key.public, bytes(len(proof))),
+        (key.public, proof[::-1]),
+    ):
+        with pytest.raises(InvalidProof):
+            verify_key(public, given_)
+
+
+def test_a_modulus_that_is_no_paillier_modulus_has_no_proof(key: PrivateKey) -> None:
+    """n = p²·q shares p with phi(n): two thirds of what a hash picks have no n-th root, and nobody can make them."""
+    p = next_prime(1 << 1000)
+    q = next_prime((1 << KEY_BITS - 1) // (p * p))
+    n = p * p * q
+    assert n.bit_length() == KEY_BITS
+    phi = p * (p - 1) * (q - 1)
+    assert math.gcd(n, phi) == p
+    public = PublicKey(n, pow(4, n, n * n))
+    # The best that its owner can do: roots modulo the part of phi that is coprime to n.
+    from crypto.paillier import key_proof
+
+    exponent = pow(n, -1, phi // p)
+    forged = b"".join(pow(rho, exponent, n).to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
+    with pytest.raises(InvalidProof):
+        verify_key(public, forged)
+    assert ROUNDS * 16 >= 128
+
+
+def test_a_prime_or_smooth_modulus_is_refused() -> None:
+    prime = next_prime(1 << KEY_BITS - 1)
+    smooth = 3 * next_prime((1 << KEY_BITS - 1) // 3)
+    for n in (prime, smooth):
+        with pytest.raises(InvalidProof):
+            verify_key(PublicKey(n, pow(4, n, n * n)), bytes(ROUNDS * KEY_BYTES))
+
+
+@pytest.mark.parametrize(("amount", "flag"), [(0, False), (1, True), (MOST_AMOUNT, True), (1 << 31, False), (77, True)])
+def test_bounded_amounts_are_proven_and_open(key: PrivateKey, amount: int, flag: bool) -> None:
+    made = encrypt_bounded(key.public, amount, flag, CONTEXT)
+    checked = verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+    assert key.decrypt(encode_ciphertext(checked)) == amount + (int(flag) << FLAG_SHIFT)
+    assert ciphertext_of(key.public, amount, flag, made.exponent) == made.ciphertext
+    assert ciphertext_of(key.public, amount, not flag, made.exponent) != made.ciphertext
+    assert repr(made) == "Answer(redacted)"
+
+
+def test_amounts_out_of_range_cannot_be_encrypted(key: PrivateKey) -> None:
+    for amount in (-1, MOST_AMOUNT + 1):
+        with pytest.raises(ParameterError):
+            encrypt_bounded(key.public, amount, True, CONTEXT)
+
+
+@settings(max_examples=40, deadline=None)
+@given(place=st.integers(0, PROOF_BYTES - 1), bit=st.integers(0, 7))
+def test_a_proof_with_one_bit_changed_is_refused(key: PrivateKey, place: int, bit: int) -> None:
+    made = MADE.setdefault("one", encrypt_bounded(key.public, 5, True, CONTEXT))
+    changed = bytearray(made.proof)
+    changed[place] ^= 1 << bit
+    with pytest.raises(CryptoError):
+        verify_bounded(key.public, made.ciphertext, bytes(changed), CONTEXT)
+
+
+MADE: dict[str, object] = {}  # type: ignore[type-arg]
+
+
+def test_a_proof_is_for_its_ciphertext_key_and_context(key: PrivateKey) -> None:
+    made, other = (encrypt_bounded(key.public, 5, True, CONTEXT) for _ in range(2))
+    for ciphertext, context in ((other.ciphertext, CONTEXT), (made.ciphertext, b"another question")):
+        with pytest.raises(InvalidProof):
+            verify_bounded(key.public, ciphertext, made.proof, context)
+
+
+@pytest.mark.parametrize("number", ["negative", "large", "flag_two"])
+def test_a_number_out_of_bounds_has_no_proof(key: PrivateKey, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cheat proves the bits of a number it may, and encrypts another: the link between the two does not hold."""
+    from crypto.paillier import bounded
+
+    n = key.public.n
+    cheat = {"negative": n - 5, "large": 5 + (1 << 33), "flag_two": 5 + (2 << FLAG_SHIFT)}[number]
+    monkeypatch.setattr(bounded, "plaintext_of", lambda *_: cheat)
+    if number == "negative":
+        # z would not even fit its field; an honest-looking one is made of the number modulo the group's order.
+        monkeypatch.setattr(bounded, "_Z_BYTES", KEY_BYTES + 16)
+    made = bounded.encrypt_bounded(key.public, 5, True, CONTEXT)
+    monkeypatch.undo()
+    with pytest.raises(InvalidProof):
+        verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+    assert plaintext_of(5, True) != cheat
+
+
+def next_prime(above: int) -> int:
+    import gmpy2
+
+    return int(gmpy2.next_prime(above))
