@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from audit.office.consents import canonical
 from audit.office.store import accounts
+from audit.office.subjects import canonical
 from audit.service.outcome import Call
 from models.parties import Role
 from models.problems import Forbidden

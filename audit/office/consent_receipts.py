@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from audit.log.log import LogUnavailable
+from audit.office.acting import acting_for
 from audit.office.office import Office
 from audit.office.standing import SCORE
 from audit.office.store import consents, parties
 from audit.office.store.consents import StoredConsent
-from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from audit.verifier.merkle import leaf_hashes, prove_inclusion, root_of
@@ -37,11 +37,11 @@ class ConsentReceipts:
     def of_subject(self, call: Call) -> Outcome:
         """POST /consents/of: all consents of a subject, whatever became of them; it is logged who asked."""
         body: AskConsents = call.body
-        subject = canonical(body.subject, "the subject")
         with call.engine.connect() as connection:
+            subject, opening = acting_for(connection, call, body.subject)
             found = consents.of_subject(connection, subject)
         entries = tuple(self._entry(stored, call.now) for stored in found)
-        leaf = LeafDraft("consent.list", {}, {"subject": subject, "count": len(entries)})
+        leaf = LeafDraft("consent.list", {}, {**opening, "count": len(entries)})
         return Outcome(ConsentsOf(subject=subject, consents=entries), [leaf])
 
     def receipt(self, call: Call) -> Outcome:
@@ -49,7 +49,12 @@ class ConsentReceipts:
         body: AskConsentReceipt = call.body
         with call.engine.connect() as connection:
             stored = consents.get(connection, body.consent)
-            if stored is None or not _may_have(call, body, stored):
+            subject = "" if stored is None else stored.consent.subject
+            asked = body.subject or ("" if call.person.role is Role.WINDOW else subject)
+            if stored is None or not asked or not _may_have(call, stored):
+                raise NotFound("there is no such consent, or it is not yours to ask for")
+            asked, opening = acting_for(connection, call, asked)
+            if asked != subject:
                 raise NotFound("there is no such consent, or it is not yours to ask for")
             if stored.filing is None or stored.place is None or stored.salt is None:
                 raise NotFound("this consent was filed before receipts were given; have it filed anew to get one")
@@ -59,8 +64,7 @@ class ConsentReceipts:
         withdrawal = None if stored.revoked_queue_id is None else self._proof(stored.revoked_queue_id)
         statement = self._statement(call, stored, stored.salt, filing, withdrawal)
         answer = ConsentReceipt(statement=self._office.sign(statement), filing=filing, withdrawal=withdrawal)
-        opening = {"consent": stored.consent.id, "subject": stored.consent.subject}
-        return Outcome(answer, [LeafDraft("consent.receipt", {}, opening)])
+        return Outcome(answer, [LeafDraft("consent.receipt", {}, {**opening, "consent": stored.consent.id})])
 
     def _entry(self, stored: StoredConsent, now: int) -> ConsentEntry:
         consent = stored.consent
@@ -115,13 +119,9 @@ class ConsentReceipts:
         return LeafProof(entry=entry, receipt=receipt)
 
 
-def _may_have(call: Call, body: AskConsentReceipt, stored: StoredConsent) -> bool:
-    """A clerk any; an officer what they filed themselves; the self-service window what is of whoever signed in there."""
-    if body.subject and canonical(body.subject, "the subject") != stored.consent.subject:
-        return False
-    if call.person.role is Role.LOAN_OFFICER:
-        return stored.filed_by == call.person.id
-    return call.person.role is not Role.WINDOW or bool(body.subject)
+def _may_have(call: Call, stored: StoredConsent) -> bool:
+    """An officer has what they filed themselves; whom the window acts for is looked at besides."""
+    return call.person.role is not Role.LOAN_OFFICER or stored.filed_by == call.person.id
 
 
 def _state(consent: Consent, revoked_at: int | None, now: int) -> ConsentState:

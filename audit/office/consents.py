@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from audit.office.acting import acting_for
 from audit.office.filing import Filing, attach_filing, facts_of, salted
 from audit.office.office import Office
 from audit.office.store import consents, disputes
-from audit.office.store.consents import StoredConsent
 from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
@@ -71,9 +71,14 @@ class Consents:
             raise Forbidden("at the self-service window subjects withdraw for themselves")
         with call.engine.connect() as connection:
             stored = consents.get(connection, body.consent)
-        if stored is None or stored.revoked_at is not None or not _is_of(call, body.subject, stored):
+            subject = "" if stored is None else stored.consent.subject
+            asked = body.subject or ("" if call.person.role is Role.WINDOW else subject)
+            if stored is None or stored.revoked_at is not None or not asked:
+                raise NotFound("there is no such consent that stands")
+            asked, opening = acting_for(connection, call, asked)
+        if asked != subject:
             raise NotFound("there is no such consent that stands")
-        subject, facts = stored.consent.subject, {"by": str(body.by)}
+        facts = {"by": str(body.by)}
         if stored.salt is not None:
             facts["withdrawal"] = withdrawal_commitment(stored.salt, stored.consent.id).hex()
 
@@ -81,7 +86,7 @@ class Consents:
             if not consents.revoke(connection, body, call.now, queue_ids[0]):
                 raise NotFound("there is no such consent that stands")
 
-        opening = {"consent": body.consent, "subject": subject, "reason": body.reason}
+        opening |= {"consent": body.consent, "reason": body.reason}
         return Outcome(Empty(), [LeafDraft("consent.revoke", facts, opening)], attach=attach)
 
     def object(self, call: Call) -> Outcome:
@@ -144,10 +149,3 @@ class Consents:
                     upto=upto,
                 )
             )
-
-
-def _is_of(call: Call, subject: str, stored: StoredConsent) -> bool:
-    """Whether this is the consent of the subject that the request names; the self-service window must name one."""
-    if not subject:
-        return call.person.role is not Role.WINDOW
-    return canonical(subject, "the subject") == stored.consent.subject
