@@ -12,8 +12,8 @@ import numpy as np
 
 from models.county import consents, defects, writing
 from models.county.departments import household_tables
-from models.county.loans import Outcomes, draw_loans
-from models.county.organisations import organisation_tables, village_table
+from models.county.loans import Outcomes, credit_by_township, draw_loans
+from models.county.organisations import organisation_tables, village_profiles, village_table
 from models.county.population import Population, draw_population, generator
 from models.county.tables import Table, flag
 
@@ -66,14 +66,15 @@ def generate_county(
     outcomes = draw_loans(seed, population, people, loans, asked)
     disputes = consents.dispute_table(seed, population, outcomes)
     repairs = consents.repair_table(seed, next(table for table in people if table.name == "credit"), as_of)
-    tables = (
-        [_disputed(t, disputes) for t in people] + organisation_tables(seed, population) + [village_table(seed, population)]
-    )
+    villages = [village_profiles(population), village_table(seed, population)]
+    tables = [_disputed(t, disputes) for t in people] + organisation_tables(seed, population) + villages
 
     files = writing.department_rows(tables)
     planted = defects.plant(generator(seed, "defects"), files, _bank_numbers(population, outcomes, disputes))
     written = _write_departments(out_dir, files)
-    written |= _write_tables(out_dir / "bank", [outcomes.customers, outcomes.loans, outcomes.applicants])
+    written |= _write_tables(
+        out_dir / "bank", [outcomes.customers, outcomes.loans, outcomes.applicants, credit_by_township(population, outcomes)]
+    )
     office = [consents.consent_table(seed, population, outcomes), disputes, repairs]
     written |= _write_tables(out_dir / "office", [*office, consents.institution_table(loans), consents.people_table()])
     written |= _write_tables(out_dir / "truth", [outcomes.applicant_outcomes])

@@ -24,6 +24,8 @@ from models.county.population import Floats, Ints, Population, Texts, choose, ge
 from models.county.tables import Column, Table, amount, blank, days_after, whole
 
 DEFAULT_RATE: Final = 0.11
+AGRICULTURAL: Final = ("crop", "livestock", "processing")
+"""Occupations whose loans count as agricultural."""
 BANK_NAME: Final = "云禾富民村镇银行（虚构）"
 
 
@@ -158,6 +160,24 @@ def draw_loans(seed: int, population: Population, tables: Sequence[Table], loans
         applicant_rows=newcomers,
         intercept=intercept,
     )
+
+
+def credit_by_township(population: Population, outcomes: Outcomes) -> Table:
+    """What the bank reports of its credit at the quarter's end: whole yuan and borrowers, by township; people from elsewhere
+    are another county's. Agricultural is what those borrow who grow, raise or process."""
+    here = outcomes.borrower_rows >= 0
+    villages = population.villages.code[population.households.village[outcomes.borrower_rows[here]]]
+    amounts = np.asarray(outcomes.loans.columns["amount"], dtype=float)[here].astype(np.int64)
+    farming = np.isin(outcomes.customers.columns["occupation_code"][here], AGRICULTURAL)
+    towns, place = np.unique(np.array([code[:9] for code in villages], dtype=object), return_inverse=True)
+    columns: dict[str, Column] = {
+        "area": towns,
+        "agricultural": whole(np.bincount(place, amounts * farming)),
+        "agricultural_borrowers": whole(np.bincount(place, farming)),
+        "loans": whole(np.bincount(place, amounts)),
+        "borrowers": whole(np.bincount(place)),
+    }
+    return Table("agricultural_credit", "area", columns)
 
 
 def logit(bank: Mapping[str, Column], node: Mapping[str, Column], rows: Ints) -> Floats:

@@ -43,6 +43,18 @@ def village_table(seed: int, population: Population) -> Table:
     return Table("village", "uscc", columns)
 
 
+def village_profiles(population: Population) -> Table:
+    """Where the villages lie, which is how what they report is added up by township."""
+    villages = population.villages
+    columns: dict[str, Column] = {
+        "uscc": villages.uscc,
+        "subject_type": pick(np.ones(len(villages.code)), ["村集体"]),
+        "subject_name": villages.name,
+        "division_code": villages.code,
+    }
+    return Table("basic", "uscc", columns)
+
+
 class _Registers:
     """One method per category, over all organisations at once; ``_table`` keeps the kinds that a category knows."""
 

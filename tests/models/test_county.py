@@ -22,6 +22,8 @@ from models.county.command import register
 from models.county.loans import EFFECTS
 from models.county.writing import ENCODINGS
 from models.identity import IdentityError, canonical_id
+from models.supervision.credit import check_report, read_lines
+from models.supervision.messages import CreditReport
 from tests.conftest import ROOT
 from tests.models.county_files import County, Row
 
@@ -80,8 +82,9 @@ def wrong_cells(row: Row) -> list[tuple[str, str]]:
 def test_the_county_has_the_promised_size(county: County) -> None:
     kinds = [row["subject_type"] for row in county.node["basic"]]
     assert kinds.count("农户") == county.summary.households == 20_000
-    assert len(kinds) - kinds.count("农户") == county.summary.organisations == 600
-    assert {SUBJECT_TYPES[letter] for letter in "HFCESIG"} == set(kinds)
+    assert kinds.count("村集体") == county.summary.villages == 125
+    assert len(kinds) - kinds.count("农户") - kinds.count("村集体") == county.summary.organisations == 600
+    assert {SUBJECT_TYPES[letter] for letter in "HFCESIGV"} == set(kinds)
     assert len(county.node["village"]) == county.summary.villages == 125
     for name, rows in county.summary.files.items():
         assert len(county.read(name, ENCODINGS.get(Path(name).stem, "utf-8"))) == rows
@@ -315,3 +318,15 @@ def test_the_command_writes_a_county_and_explains_a_refusal(tmp_path: Path) -> N
     refused = CliRunner().invoke(app, ["synth", "--out", str(tmp_path / "busy"), *sizes])
     assert refused.exit_code == 2
     assert "new folder" in refused.output
+
+
+def test_villages_lie_in_townships_and_the_bank_reports_by_them(county: County) -> None:
+    reported = county.read("bank/agricultural_credit.csv")
+    lines = read_lines((county.folder / "bank/agricultural_credit.csv").read_bytes())
+    check_report(CreditReport(bank="b", period="2026Q2", lines=lines), None)
+    townships = {row["division_code"][:9] for row in county.node["basic"] if row["subject_type"] == "村集体"}
+    assert len(townships) == 13
+    assert {row["area"] for row in reported} == townships
+    local = [row for row in county.read("bank/loans.csv") if row["citizen_id_no"].startswith("532300")]
+    assert sum(line.loans for line in lines) == sum(float(row["amount"]) for row in local)
+    assert sum(line.borrowers for line in lines) == len(local)
