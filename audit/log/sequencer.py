@@ -110,7 +110,7 @@ class Sequencer:
         self._threads = [threading.Thread(target=self._run, name="sequencer", daemon=True)]
         if self._cosigning is not None:
             self._threads.append(threading.Thread(target=self._run_cosigning, name="cosigning", daemon=True))
-        for thread in self._threads:
+        for thread in tuple(self._threads):  # the first one may add another
             thread.start()
         return self
 
@@ -129,6 +129,11 @@ class Sequencer:
     def sequences(self) -> bool:
         """Whether this process is the one that sequences now."""
         return self._state is not None
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether this process has taken the lease and it has not run out."""
+        return time.time() < self._lease_until
 
     def wait_ready(self, timeout: float) -> bool:
         """True once this process sequences, False after `timeout` seconds; LogRefusal if the signer refuses."""

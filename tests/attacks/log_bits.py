@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sqlite3
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class BitFlips:
     @classmethod
     def build(cls, folder: Path) -> BitFlips:
         folder.mkdir()
+        logging.getLogger("audit.log").addHandler(logging.NullHandler())  # ten thousand refusals are meant
         log = make_log(f"sqlite:///{folder}/log.db", witnesses=[OFFICE.key])
         mark = HighWaterFile(folder / "mark")
         witness = Witness(OFFICE, {ORIGIN: [SIGNER.key]}, make_store(f"sqlite:///{folder}/office.db"))
