@@ -160,6 +160,13 @@ class OwnRequest(Forbidden):
     advice = "A second person must decide."
 
 
+class SecondClerk(Forbidden):
+    """An act that a rule of the office gives a second pair of eyes, asked for by one clerk alone."""
+
+    title = "This act needs a second clerk"
+    advice = "File it (POST /acts); another clerk decides, and it is done with that."
+
+
 class NoConsent(Forbidden):
     """No consent stands for this subject, recipient, purpose and time."""
 

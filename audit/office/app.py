@@ -15,8 +15,10 @@ from audit.log.http import log_router, witness_router
 from audit.log.witnesses import cosigners
 from audit.office import tables
 from audit.office.access import Oversight
+from audit.office.acts import SecondClerks
 from audit.office.aggregations import Openings
 from audit.office.alignments import Alignments
+from audit.office.approval_routes import bind_approvals
 from audit.office.audit_routes import bind_audit
 from audit.office.batches import Batches
 from audit.office.consent_receipts import ConsentReceipts
@@ -50,6 +52,7 @@ from audit.verifier.note import NoteSigner
 from crypto.warm import warm_up
 from models.aggregation import MOST_WORDS, FileOpening
 from models.alignment import FileAlignment
+from models.approvals import ActKind
 from models.archives import AskArchive
 from models.batches import Batch
 from models.consent_receipts import AskConsentReceipt
@@ -127,11 +130,13 @@ def create_app(office: Office) -> FastAPI:
     )
     app.state.gate = gate
     _public(gate, office, directory)
-    _clerks(gate, office, directory)
+    second = SecondClerks(office)
+    _clerks(gate, office, directory, second)
     _rights(gate, office)
     _consents(gate, office)
-    _banks(gate, office)
+    _banks(gate, office, second)
     _node(gate, office)
+    bind_approvals(gate, office, second)
     bind_audit(gate, office)
     bind_exposure(gate, office)
     bind_private_models(gate, office)
@@ -164,12 +169,15 @@ def _public(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
     gate.public("GET", "/healthz", why="says only that the service and its database answer")(health)
 
 
-def _clerks(gate: Gate, office: Office, directory: OfficeDirectory) -> None:
+def _clerks(gate: Gate, office: Office, directory: OfficeDirectory, second: SecondClerks) -> None:
     consents, oversight = Consents(office), Oversight(office)
     post = gate.logged
-    post("POST", "/institutions", action="enrol.institution", roles=CLERK, takes=Institution)(directory.enrol_institution)
-    post("POST", "/people", action="enrol.person", roles=CLERK, takes=Person)(directory.enrol_person)
-    post("POST", "/suspensions", action="suspend", roles=CLERK, takes=Target)(directory.suspend)
+    institution = second.guard(ActKind.ENROL_INSTITUTION, Institution, directory.enrol_institution)
+    post("POST", "/institutions", action="enrol.institution", roles=CLERK, takes=Institution)(institution)
+    person = second.guard(ActKind.ENROL_PERSON, Person, directory.enrol_person)
+    post("POST", "/people", action="enrol.person", roles=CLERK, takes=Person)(person)
+    suspend = second.guard(ActKind.LIFT, Target, directory.suspend, needs=lambda call: not call.body.suspended)
+    post("POST", "/suspensions", action="suspend", roles=CLERK, takes=Target)(suspend)
     post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
     post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(consents.repair)
     post("POST", "/accesses", action="access.list", roles=AUDITOR | AT_THE_WINDOW, takes=AccessQuery)(oversight.accesses)
@@ -211,7 +219,7 @@ def _consents(gate: Gate, office: Office) -> None:
     post("POST", "/consents/receipt", action="consent.receipt", roles=roles, takes=AskConsentReceipt)(receipts.receipt)
 
 
-def _banks(gate: Gate, office: Office) -> None:
+def _banks(gate: Gate, office: Office, second: SecondClerks) -> None:
     projects, models, replays = Projects(office), ModelRegister(office), GroupReplays(office)
     post, why = gate.logged, "the state of the bank's own filing; filing and decision are logged"
     post("POST", "/projects", action="project.file", roles=MODELLER, takes=Project)(projects.file)
@@ -232,7 +240,14 @@ def _banks(gate: Gate, office: Office) -> None:
         replays.judge_member
     )
     post("POST", "/models", action="model.register", roles=MODELLER, takes=RegisterModel, limit=4 * MIB)(models.register)
-    post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=ModelDecision)(models.decide)
+    decide = second.guard(
+        ActKind.MODEL_APPROVE,
+        ModelDecision,
+        models.decide,
+        needs=lambda call: call.body.approve,
+        path=lambda decision: {"id": decision.subject},
+    )
+    post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=ModelDecision)(decide)
     post("POST", "/models/{id}/state", action="model.state", roles=CLERK | MODELLER, takes=ChangeModel)(models.change)
     gate.unlogged("GET", "/models/{id}", roles=BANK | CLERK, why=why)(models.status)
     why_models = "the register of models; every entry and every change of it is logged"

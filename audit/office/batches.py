@@ -71,7 +71,7 @@ class Batches:
             if not batches.decide(connection, stored.id, state, decision.reason):
                 raise Conflict("this batch has been decided already")
 
-        answer = _status(stored, state, decision.reason, asked=0)
+        answer = status_of(stored, state, decision.reason)
         leaf = LeafDraft("batch.decide", {"batch": stored.id, "state": state}, {"reason": decision.reason})
         return Outcome(answer, [leaf], record)
 
@@ -82,7 +82,7 @@ class Batches:
             asked = batches.count_asked(connection, stored.id)
         if call.institution.kind is InstitutionKind.BANK and stored.bank != call.institution.id:
             raise Forbidden("this batch belongs to another bank")
-        return _status(stored, SUSPENDED if stored.suspended else stored.state, stored.reason, asked)
+        return status_of(stored, SUSPENDED if stored.suspended else stored.state, stored.reason, asked)
 
 
 class OpenBatch:
@@ -125,9 +125,12 @@ def _get(connection: Connection, batch_id: str) -> StoredBatch:
     return stored
 
 
-def _status(stored: StoredBatch, state: str, reason: str, asked: int) -> BatchStatus:
+def status_of(stored: StoredBatch, state: str = "", reason: str = "", asked: int = 0) -> BatchStatus:
+    """A batch as it is told; it lists nobody."""
     named = ("id", "count", "bank", "officer", "project", "purpose", "place", "valid_from", "valid_to")
-    return BatchStatus(state=state, reason=reason, asked=asked, **{name: getattr(stored, name) for name in named})
+    return BatchStatus(
+        state=state or stored.state, reason=reason, asked=asked, **{name: getattr(stored, name) for name in named}
+    )
 
 
 def _check_content(batch: Batch, now: int) -> None:

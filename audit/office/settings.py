@@ -16,6 +16,7 @@ from audit.log.witnesses import KnownWitness
 from audit.service.settings import ServiceSettings
 from audit.verifier.errors import FormatError
 from audit.verifier.note import ED25519, VerifierKey
+from models.approvals import ActKind
 from models.catalogue import Catalogue, CatalogueError, default_catalogue
 from models.scorecard.limits import Limits
 
@@ -84,6 +85,11 @@ class OfficeSettings(ServiceSettings):
     report_days: Annotated[int, Field(ge=1, le=366)] = 30
     """Days after which a granted check without a report is shown as overdue."""
 
+    second_clerk: str = ",".join(ActKind)
+    """What needs a second clerk, separated by commas, once there are two; empty: nothing."""
+    budget_factor: Annotated[float, Field(ge=1, le=1000)] = 2.0
+    """Raises of a project's budget beyond this many times what was approved need a second clerk."""
+
     exposure_days: Annotated[int, Field(ge=1, le=31)] = 7
     """Days of an epoch of the tags by which exposure checks are addressed."""
     exposure_memory_days: Annotated[int, Field(ge=30, le=3660)] = 30
@@ -100,6 +106,14 @@ class OfficeSettings(ServiceSettings):
         if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", time):
             raise ValueError("a time of the day is written as 02:30")
         return time
+
+    @field_validator("second_clerk")
+    @classmethod
+    def _are_acts(cls, names: str) -> str:
+        unknown = {name.strip() for name in names.split(",") if name.strip()} - set(ActKind)
+        if unknown:
+            raise ValueError(f"the acts are {', '.join(ActKind)}; not {', '.join(sorted(unknown))}")
+        return names
 
     @field_validator("time_zone")
     @classmethod
@@ -164,6 +178,11 @@ class OfficeSettings(ServiceSettings):
         """Whether loan officers work at this local time."""
         opens, closes = (_minutes(time) for time in self.open_hours.split("-"))
         return opens <= moment.hour * 60 + moment.minute < closes
+
+    @property
+    def second_clerk_acts(self) -> frozenset[ActKind]:
+        """What needs a second clerk."""
+        return frozenset(ActKind(name.strip()) for name in self.second_clerk.split(",") if name.strip())
 
     @property
     def node_log_key(self) -> VerifierKey | None:

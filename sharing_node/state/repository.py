@@ -67,11 +67,17 @@ def one_at_a_time(connection: Connection) -> None:
 
 
 def add_project(connection: Connection, project: Project, approval: Signed, at: int) -> None:
-    """Store an approved project; a second time with the same approval is nothing new."""
+    """Store an approved project; the same approval again is nothing new, a later one with other budgets replaces it."""
     found = connection.scalar(select(ProjectRow.approval).where(ProjectRow.id == project.id))
     if found is not None:
-        if found != wire.encode(approval):
+        if found == wire.encode(approval):
+            return
+        before = wire.decode(wire.decode(found, Signed).payload, ProjectApproval)
+        after = wire.decode(approval.payload, ProjectApproval)
+        same = wire.replace(before.project, trainings=project.trainings, releases=project.releases, checks=project.checks)
+        if same != project or before.seats != after.seats or after.decided_at < before.decided_at:
             raise Conflict("this project was opened before with another approval")
+        connection.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(approval=wire.encode(approval)))
         return
     connection.execute(
         insert(ProjectRow).values(

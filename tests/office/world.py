@@ -297,6 +297,7 @@ def running(folder: Path, database_url: str = "", **settings: Any) -> Iterator[W
     node_key, node_log = Ed25519PrivateKey.generate(), NoteSigner("node.test/log", Ed25519PrivateKey.generate())
     peer = {"node_url": f"http://127.0.0.1:{tables.port}", "node_log": str(node_log.key)}
     peer["open_hours"] = "00:00-24:00"  # whenever the tests run
+    peer["second_clerk"] = ""  # one clerk does it all, but where a test is about two
     configured = OfficeSettings(
         data_dir=folder,
         database_url=database_url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from audit.office import approval_tables as _approval_tables  # noqa: F401 - adds to the metadata
 from audit.office import audit_tables as _audit_tables  # noqa: F401 - adds to the metadata
 from audit.office import exposure_tables as _exposure_tables  # noqa: F401 - adds to the metadata
 from audit.office import private_tables as _private_tables  # noqa: F401 - adds to the metadata
