@@ -64,7 +64,7 @@ class City:
         self.asked = random.permutation(np.concatenate([present, absent])).tolist()
         catalogue = folder / "catalogue.csv"
         folder.mkdir(parents=True, exist_ok=True)
-        catalogue.write_text(_catalogue(), encoding="utf-8")
+        catalogue.write_text(self.catalogue_csv(), encoding="utf-8")
         self.catalogue = Catalogue.from_csv(catalogue, identity="opaque")
         self.town = Town(folder, identity="opaque", catalogue=catalogue, node_settings=node_settings)
         # Officers here ask more in a minute than people do in a day.
@@ -73,6 +73,10 @@ class City:
         self._filler = "x" * (size - len(self.plain(0)))
         if len(self.plain(0)) != size:
             raise ValueError(f"a record has at least {len(self.plain(0))} bytes, so BYTES cannot be {size}")
+
+    def catalogue_csv(self) -> str:
+        """The catalogue that node and office work from."""
+        return catalogue_of({"insured": "bool", "land": "int", "note": "str2000", "subsidy": "int"})
 
     def values(self, number: int) -> dict[str, Any]:
         """A subject's fields."""
@@ -187,12 +191,12 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-def _catalogue() -> str:
-    kinds = {"insured": "bool", "land": "int", "note": "str2000", "subsidy": "int"}
+def catalogue_of(kinds: dict[str, str]) -> str:
+    """A catalogue of one field set with fields of these kinds, as CSV."""
     lines = [",".join(CSV_COLUMNS)]
-    for name in FIELDS:
+    for name, kind in kinds.items():
         row = {
-            "category": CATEGORY, "field": name, "label_zh": name, "label_en": name, "type": kinds[name], "subject_types": "*",
+            "category": CATEGORY, "field": name, "label_zh": name, "label_en": name, "type": kind, "subject_types": "*",
             "source_dept": DEPARTMENT, "cycle": "year", "grade": "L2", "share_mode": "A", "legal_basis": "待定",
         }  # fmt: skip
         lines.append(",".join(row.get(column, "") for column in CSV_COLUMNS))
