@@ -187,7 +187,7 @@ def finding_leaf(number: int, log: str) -> str:
 
 
 def _check_keys(opened: OpenedBundle, trust: Trust) -> str:
-    known = {str(key) for key in trust.logs}
+    known = {str(log.key) for log in trust.logs}
     if not known & set(opened.manifest.log_keys):
         raise Mismatch("none of the log keys given is one that the office names: another office's or an older bundle's keys?")
     return f"exported by {opened.manifest.made_by}, under keys that the reader holds"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -41,13 +42,28 @@ M = TypeVar("M", bound=wire.Message)
 
 
 @dataclass(frozen=True)
-class Trust:
-    """The keys that a reader holds. A log's receipts need `quorum` of the witnesses."""
+class LogTrust:
+    """A log's key, and the witnesses of whom `quorum` must have cosigned its receipts."""
 
-    office: Ed25519PublicKey
-    logs: tuple[VerifierKey, ...]
+    key: VerifierKey
     witnesses: tuple[VerifierKey, ...] = ()
     quorum: int = 0
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The keys that a reader holds: the office's statement key, and those of both logs (more than one after a key change)."""
+
+    office: Ed25519PublicKey
+    logs: tuple[LogTrust, ...]
+
+    def of(self, checkpoint: str) -> LogTrust:
+        """What is known of the log that a checkpoint names; raises `Mismatch`."""
+        origin = checkpoint.partition("\n")[0]
+        known = [log for log in self.logs if log.key.name == origin]
+        if not known:
+            raise Mismatch(f"no key is known for the log {origin!r}: give its verifier key")
+        return known[0] if len(known) == 1 else _signer(known, checkpoint)
 
 
 @dataclass(frozen=True)
@@ -103,8 +119,9 @@ def open_leaf(files: Mapping[str, bytes], stem: str, trust: Trust) -> LeafFacts:
     """A leaf under its receipt; raises `Missing`, `LogError`."""
     entry, receipt = _file(files, stem + parts.LEAF), _file(files, stem + parts.RECEIPT)
     parsed = Receipt.parse(receipt.decode())
-    parsed.verify(entry, trust.logs, trust.witnesses, trust.quorum)
-    signed = open_checkpoint(parsed.checkpoint, trust.logs, trust.witnesses, trust.quorum)
+    log = trust.of(parsed.checkpoint)
+    parsed.verify(entry, [log.key], log.witnesses, log.quorum)
+    signed = open_checkpoint(parsed.checkpoint, [log.key], log.witnesses, log.quorum)
     said = _json(entry)
     return LeafFacts(said, parsed.index, tuple(sorted({one.key.name for one in signed.cosignatures})))
 
@@ -315,6 +332,15 @@ _CHECKS: dict[str, Callable[[_Access], str]] = {
     "reports": _Access.reports,
 }
 NAMES = tuple(_CHECKS)
+
+
+def _signer(known: Sequence[LogTrust], checkpoint: str) -> LogTrust:
+    """Of several keys of one log, the one that signed."""
+    for log in known:
+        with suppress(LogError):
+            open_checkpoint(checkpoint, [log.key])
+            return log
+    return known[0]
 
 
 def _file(files: Mapping[str, bytes], name: str) -> bytes:

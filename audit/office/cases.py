@@ -175,14 +175,14 @@ class CaseWork:
         with call.engine.connect() as connection:
             files[bundles.DIRECTORY] = encode(self._office.sign(_directory(connection, people, call.now)))
         settings, keys = self._office.settings, (self._office.log.signer.key, self._office.settings.node_log_key)
-        witnesses = (self._office.witness_key, settings.node_witness_key)
+        witnesses = (self._office.witness_key, *(witness.key for witness in settings.log_witnesses))
         manifest = bundles.BundleManifest(
             format=bundles.FORMAT,
             case=found.id,
             made_at=call.now,
             made_by=call.person.id,
             log_keys=tuple(str(key) for key in keys if key is not None),
-            witness_keys=tuple(str(key) for key in witnesses if key is not None),
+            witness_keys=tuple(str(key) for key in witnesses),
             files=(),
         )
         return bundles.make_bundle(files, manifest, self._office.keys.statement)

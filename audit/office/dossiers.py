@@ -26,6 +26,8 @@ from models.wire import Signed, decode, encode
 
 EVALUATE = "check.evaluate"
 NODE_TIMEOUT = 10.0
+COSIGN_PATIENCE = 5.0
+"""Seconds for which a leaf that is new waits for its witnesses."""
 
 
 class Dossiers:
@@ -162,7 +164,7 @@ class _Gathering:
 def office_leaf(office: Office, connection: Connection, index: int, stem: str) -> dict[str, bytes]:
     """A leaf of the office's log with its receipt, and its opening unless that was erased."""
     [entry] = office.log.store.entries(connection, index, 1)
-    files = {stem + parts.LEAF: entry, stem + parts.RECEIPT: office.log.receipt(index).encode()}
+    files = {stem + parts.LEAF: entry, stem + parts.RECEIPT: office.log.receipt(index, COSIGN_PATIENCE).encode()}
     commitment = parts.commitment_of(entry)
     opening = office.log.store.opening(connection, commitment) if commitment else None
     return files if opening is None else files | {stem + parts.OPENING: opening}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audit.dossier.checks import Trust
+from audit.dossier.checks import LogTrust, Trust
 from audit.office.office import Office
 from audit.office.reconcile import reconcile
 from models import wire
@@ -24,7 +24,7 @@ from models.reports import CheckOutcome, CheckReport
 from models.tickets import EvaluateTickets, Evaluations, TicketRequest
 from models.wire import Signed
 from tests.office.world import World
-from tests.services import FIELDS, OFFICER, Services, node_log, services
+from tests.services import FIELDS, OFFICER, Services, node_log, node_witness, services
 
 ALICE, BOB, CAROL = "opaque:alice", "opaque:bob", "opaque:carol"  # Carol consented to collection alone
 AUDITOR = "office/audit"
@@ -53,10 +53,14 @@ class Audited:
 
     @property
     def trust(self) -> Trust:
-        """What an auditor holds: the office's key, both logs' keys, and the office's witness, without which nothing counts."""
+        """What an auditor holds: the office's key, and both logs' keys with their witnesses."""
+        home = self.pair.settings.data_dir
         return Trust(
             self.office.keys.statement.public_key(),
-            (self.office.log.signer.key, node_log(self.pair.settings.data_dir).key),
+            (
+                LogTrust(self.office.log.signer.key, (node_witness(home).key,), 1),
+                LogTrust(node_log(home).key, (self.office.witness_key,), 1),
+            ),
         )
 
     @property

@@ -43,7 +43,7 @@ def find(connection: Connection, state: str, before: int) -> tuple[Case, ...]:
 def add_item(connection: Connection, number: int, item: CaseItem) -> None:
     """Add to a case; its kept bundle is no longer what it was."""
     row = {name: getattr(item, name) for name in ("number", "ref", "text", "by", "at")}
-    connection.execute(insert(case_item).values(row, case=number, kind=str(item.kind)))
+    connection.execute(insert(case_item).values(row | {"case": number, "kind": str(item.kind)}))
     connection.execute(update(case).where(case.c.id == number).values(bundle=None))
 
 

@@ -169,7 +169,7 @@ def add_run(connection: Connection, run: ReconciledDay, queue_id: int) -> int:
     """Store a run; its number."""
     names = [column.name for column in reconciliation.c if column.name not in {"id", "queue_id"}]
     values = {name: getattr(run, name) for name in names}
-    key = connection.execute(insert(reconciliation).values(values, queue_id=queue_id)).inserted_primary_key
+    key = connection.execute(insert(reconciliation).values(values | {"queue_id": queue_id})).inserted_primary_key
     assert key is not None
     return int(key[0])
 
