@@ -26,8 +26,9 @@ from crypto.errors import InvalidCiphertext, ParameterError
 KEY_BITS: Final = 3072
 KEY_BYTES: Final = KEY_BITS // 8
 CIPHERTEXT_BYTES: Final = 2 * KEY_BYTES
-EXPONENT_BITS: Final = 384
-"""Of a blinding exponent a: three times the security level, where the best attack known costs the square root of 2^bits."""
+EXPONENT_BITS: Final = 256
+"""Of a blinding exponent a: twice the security level, as for Diffie-Hellman modulo primes of this size (SP 800-56A)."""
+_DIGIT_BITS: Final = 5
 
 Ciphertext = NewType("Ciphertext", int)
 """An integer in (0, n²) without a factor in common with n; `PublicKey.ciphertext` makes it of bytes."""
@@ -63,6 +64,7 @@ class PublicKey:
         self.n: Final = n
         self.h: Final = h
         self.n_squared: Final = n * n
+        self._kept = [gmpy2.mpz(h)]
         if n.bit_length() != KEY_BITS or n % 2 == 0:
             raise ParameterError(f"a Paillier modulus is odd and has exactly {KEY_BITS} bits; make a key with a current client")
         if not 1 < h < self.n_squared or gcd(h, n) != 1:
@@ -105,6 +107,27 @@ class PublicKey:
     def blinding(self, exponent: int) -> int:
         """h^a mod n², the factor that hides a plaintext; may be made before the plaintext is known."""
         return power(self.h, exponent, self.n_squared)
+
+    def h_to(self, exponent: int) -> int:
+        """h^exponent mod n² for an exponent that is no secret: a quarter of the time from the second one under a key on."""
+        buckets = [gmpy2.mpz(1)] * (1 << _DIGIT_BITS)
+        for place, step in enumerate(self._powers(-(-exponent.bit_length() // _DIGIT_BITS))):
+            digit = exponent >> place * _DIGIT_BITS & (1 << _DIGIT_BITS) - 1
+            buckets[digit] = buckets[digit] * step % self.n_squared
+        # Of the product of bucket_d^d: each bucket goes once into every partial product below it.
+        total = partial = gmpy2.mpz(1)
+        for bucket in reversed(buckets[1:]):
+            partial = partial * bucket % self.n_squared
+            total = total * partial % self.n_squared
+        return int(total)
+
+    def _powers(self, count: int) -> list[gmpy2.mpz]:
+        """h^(2^(5·i)) for i below `count`, kept (Brickell, Gordon, McCurley, Wilson 1992)."""
+        kept = list(self._kept)
+        while len(kept) < count:
+            kept.append(gmpy2.powmod(kept[-1], 1 << _DIGIT_BITS, self.n_squared))
+        self._kept = kept  # at once, since several threads verify under one key
+        return kept[:count]
 
     def encrypt(self, plaintext: int, exponent: int) -> Ciphertext:
         """(1 + n)^m · h^a mod n² for 0 ≤ m < n and an exponent of `draw_exponent`, used once; raises `ParameterError`."""

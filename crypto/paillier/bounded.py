@@ -12,7 +12,7 @@
     z = x + e·m;  z_a = y + e·a;  z_rho = t + e·rho
                               C_i, bit proofs, z, z_a, z_rho
                            ----------------------------->
-                                                       z < 2^250,  z_a < 2^570
+                                                       z < 2^250,  z_a < 2^442
                                                        A = (1+n)^z · h^z_a · c^-e
                                                        T = z_rho·G + z·H - e·C
                                                        the hashes are those that were sent
@@ -73,9 +73,9 @@ _WEIGHTS: Final = (*range(AMOUNT_BITS), FLAG_SHIFT)
 _CHALLENGE_BITS: Final = 104
 _HIDING_BITS: Final = 80
 _NUMBER_BITS: Final = FLAG_SHIFT + 1 + _CHALLENGE_BITS + _HIDING_BITS  # of x: 249
-_BLIND_BITS: Final = EXPONENT_BITS + 1 + _CHALLENGE_BITS + _HIDING_BITS  # of y: 569
+_BLIND_BITS: Final = EXPONENT_BITS + 1 + _CHALLENGE_BITS + _HIDING_BITS  # of y: 441
 _Z_BYTES: Final = 32
-_ZA_BYTES: Final = 72
+_ZA_BYTES: Final = 56
 _BIT_BYTES: Final = ELEMENT_BYTES + 3 * SCALAR_BYTES
 PROOF_BYTES: Final = _BITS * _BIT_BYTES + SCALAR_BYTES + 16 + _Z_BYTES + _ZA_BYTES + SCALAR_BYTES
 
@@ -167,7 +167,7 @@ def _verify(key: PublicKey, ciphertext: Ciphertext, proof: bytes, context: bytes
     head = key.digest + encode_ciphertext(ciphertext) + b"".join(commitments) + hashlib.sha256(context).digest()
     _verify_bits(records, commitments, challenge, head)
 
-    a = key.encrypt(z, z_a) * power(ciphertext, -link, key.n_squared) % key.n_squared
+    a = key.combine(z, key.h_to(z_a)) * power(ciphertext, -link, key.n_squared) % key.n_squared
     # Horner, from the flag down to the lowest bit: doublings cost less than as many multiplications.
     total = add(commitments[-2], scalar_mult(_scalar(1 << (FLAG_SHIFT - AMOUNT_BITS + 1)), commitments[-1]))
     for commitment in reversed(commitments[:-2]):

@@ -3,14 +3,14 @@
     owner(n = p·q, factors)                                       anyone(n, h)
     --------------------------------------------------------------------------------
     rho_i = Hash(n, h, i)  in Z_n                                 n odd, of 3072 bits, composite,
-    sigma_i = rho_i^(1/n) mod n                                   no prime factor below 2^16
-                              n, h, sigma_1 .. sigma_8
+    sigma_i = rho_i^(1/n) mod n                                   no prime factor below 2^19
+                              n, h, sigma_1 .. sigma_7
                            ----------------------------->
                                                                   rho_i = Hash(n, h, i)
                                                                   sigma_i^n == rho_i mod n, for each i
 
 Goldberg, Reyzin, Sagga, Baldimtsi, "Efficient Noninteractive Certification of RSA Moduli and Beyond" (ASIACRYPT 2019), section
-3: where n and phi(n) share a prime factor, it is at least 2^16, and at most one in 2^16 residues has an n-th root; eight random
+3: where n and phi(n) share a prime factor, it is at least 2^19, and at most one in 2^19 residues has an n-th root; seven random
 ones all do with probability below 2^-128. With gcd(n, phi(n)) = 1 a ciphertext stands for exactly one plaintext and one
 residue: it is a commitment that nobody can open in two ways.
 
@@ -28,15 +28,15 @@ from crypto.errors import InvalidProof
 from crypto.group import expand_message_xmd
 from crypto.paillier.arithmetic import KEY_BYTES, PrivateKey, PublicKey, has_small_factor, is_probably_prime, power
 
-SMALLEST_FACTOR: Final = 1 << 16
-ROUNDS: Final = 8
+SMALLEST_FACTOR: Final = 1 << 19
+ROUNDS: Final = 7
 PROOF_BYTES: Final = ROUNDS * KEY_BYTES
 _DST: Final = b"Xinqiao-PaillierKey-v1-expand_message_xmd-SHA512"
 _EXTRA_BYTES: Final = 16  # beyond the size of n, so that the residue modulo n is uniform but for 2^-128
 
 
 def prove_key(key: PrivateKey) -> bytes:
-    """The proof for a key: 8 roots of 384 bytes."""
+    """The proof for a key: 7 roots of 384 bytes."""
     return b"".join(key.root(rho).to_bytes(KEY_BYTES) for rho in _challenges(key.public))
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -50,6 +52,9 @@ from models.wire import open_signed
 from sharing_node.exposure import repository
 from sharing_node.exposure.repository import Answer, Asked, State
 from sharing_node.node import Node
+
+if TYPE_CHECKING:
+    from crypto.paillier.arithmetic import PublicKey
 
 KEPT_SECONDS = 24 * 3600
 """Answers to a question that was over and whose sum nobody came for."""
@@ -192,10 +197,9 @@ class ExposureChecks:
                 repository.put(connection, one.question_id, one.answer, call.now)
 
         problems = tuple("" if one.problem is None else one.problem.slug() for one in judged)
-        return Outcome(AnswersTaken(problems=problems), [_leaf(one) for one in judged], record)
+        return Outcome(AnswersTaken(problems=problems), [_leaf(one) for one in judged], record, brief=True)
 
     def _judge(self, connection: Connection, call: Call, filed: FileAnswer) -> _Judged:
-        from crypto.paillier.arithmetic import PublicKey
         from crypto.paillier.bounded import verify_bounded
 
         digest, bank = filed.answer.digest(), call.institution.id
@@ -211,7 +215,7 @@ class ExposureChecks:
             if hashlib.sha256(filed.ciphertext).digest() != answer.ciphertext:
                 raise BadMessage("the ciphertext is not the one that was signed")
             context = f"{answer.question}/{bank}".encode()
-            verify_bounded(PublicKey.decode(asked.question.key), filed.ciphertext, filed.proof, context)
+            verify_bounded(_key(asked.question.key), filed.ciphertext, filed.proof, context)
         except CryptoError as error:
             return _Judged(digest, problem=BadElement(str(error)))
         except Problem as problem:
@@ -235,6 +239,14 @@ class ExposureChecks:
         if asked.bank != call.institution.id:
             raise NotFound("there is no such question")
         return asked
+
+
+@lru_cache(maxsize=64)
+def _key(encoded: bytes) -> PublicKey:
+    """All answers to a question are under one key, whose powers are worth keeping while they come in."""
+    from crypto.paillier.arithmetic import PublicKey
+
+    return PublicKey.decode(encoded)
 
 
 def _leaf(judged: _Judged) -> LeafDraft:

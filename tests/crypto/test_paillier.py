@@ -63,6 +63,12 @@ def test_sums_and_fresh_blinding(key: PrivateKey) -> None:
     assert public.encrypt(3, draw_exponent()) != ciphertexts[0]
 
 
+def test_powers_by_kept_steps_are_powers(key: PrivateKey) -> None:
+    public = key.public
+    for exponent in (1, 31, 32, secrets.randbits(200), secrets.randbits(441)):
+        assert public.h_to(exponent) == pow(public.h, exponent, public.n_squared)
+
+
 def test_the_base_of_blinding_factors_encrypts_zero(key: PrivateKey) -> None:
     assert key.decrypt(encode_ciphertext(key.public.ciphertext(key.public.h.to_bytes(CIPHERTEXT_BYTES)))) == 0
 
@@ -132,7 +138,7 @@ def test_a_modulus_that_is_no_paillier_modulus_has_no_proof(key: PrivateKey) -> 
     forged = b"".join(pow(rho, exponent, n).to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
     with pytest.raises(InvalidProof):
         verify_key(public, forged)
-    assert ROUNDS * 16 >= 128
+    assert ROUNDS * 19 >= 128
 
 
 def test_a_prime_or_smooth_modulus_is_refused() -> None:
