@@ -123,6 +123,11 @@ class Log:
     # ------------------------------------------------------------------ checkpoints
 
     @property
+    def quorum(self) -> int:
+        """How many witnesses must have cosigned a checkpoint."""
+        return max(self._quorum, len(self._required)) if self.witnesses else 0
+
+    @property
     def size(self) -> int:
         """How many entries the last signed checkpoint holds."""
         with self.engine.connect() as connection:

@@ -195,6 +195,19 @@ class LogStore:
         """The witnesses' lines under a checkpoint."""
         return list(connection.execute(self._cosignatures, {"at": size}).scalars())
 
+    def last_cosigned(self, connection: Connection) -> dict[str, tuple[int, int]]:
+        """The largest size that each witness has cosigned, and the time of that checkpoint, by witness."""
+        lines, checkpoints = self.tables.cosignatures, self.tables.checkpoints
+        largest = select(lines.c.witness, func.max(lines.c.size).label("size")).group_by(lines.c.witness).subquery()
+        query = select(largest.c.witness, largest.c.size, checkpoints.c.time).join(
+            checkpoints, checkpoints.c.size == largest.c.size
+        )
+        return {row.witness: (int(row.size), int(row.time)) for row in connection.execute(query)}
+
+    def queue_length(self, connection: Connection) -> int:
+        """How many entries wait for their index."""
+        return connection.execute(select(func.count()).select_from(self.tables.queue)).scalar_one()
+
     def cosigned_size(
         self, connection: Connection, above: int, witnesses: Sequence[str], quorum: int, required: Sequence[str]
     ) -> int | None:

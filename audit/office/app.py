@@ -30,6 +30,7 @@ from audit.office.duties import Duties
 from audit.office.exposure_routes import bind_exposure
 from audit.office.group_replays import GroupReplays
 from audit.office.keys import OfficeKeys
+from audit.office.log_routes import bind_log
 from audit.office.looks import Looks
 from audit.office.manifests import Manifests
 from audit.office.migrate import check_schema
@@ -40,6 +41,7 @@ from audit.office.private_routes import bind_private_models
 from audit.office.projects import Projects
 from audit.office.repair_cases import RepairDesk
 from audit.office.reports import Reports
+from audit.office.retention import Retaining
 from audit.office.rights import Rights
 from audit.office.settings import OfficeSettings
 from audit.office.supervision_routes import bind_supervision
@@ -70,7 +72,7 @@ from models.group_training import ReplayMember
 from models.logged import Empty
 from models.parties import Institution, Person, Role
 from models.projects import Decision, Project, Target
-from models.registry import ChangeModel, ModelDecision
+from models.registry import APPROVED, ChangeModel, ModelDecision
 from models.rights import AskSubject, CloseAccount, OpenAccount
 from models.tables import Evidence, RegisterModel, SubmitManifest
 from models.tickets import AccessQuery, RequestTickets
@@ -113,6 +115,7 @@ def create_app(office: Office) -> FastAPI:
                 gate.purge(office.settings.answer_days, lambda: running.sequences),
                 Duties(office, lambda: running.sequences),
                 Nightly(office, lambda: running.sequences),
+                Retaining(office, lambda: running.sequences),
             ):
                 yield
 
@@ -138,6 +141,7 @@ def create_app(office: Office) -> FastAPI:
     _node(gate, office)
     bind_approvals(gate, office, second)
     bind_audit(gate, office)
+    bind_log(gate, office, second)
     bind_exposure(gate, office)
     bind_private_models(gate, office)
     bind_supervision(gate, office)
@@ -248,7 +252,14 @@ def _banks(gate: Gate, office: Office, second: SecondClerks) -> None:
         path=lambda decision: {"id": decision.subject},
     )
     post("POST", "/models/{id}/decision", action="model.decide", roles=CLERK, takes=ModelDecision)(decide)
-    post("POST", "/models/{id}/state", action="model.state", roles=CLERK | MODELLER, takes=ChangeModel)(models.change)
+    change = second.guard(
+        ActKind.MODEL_LIFT,
+        ChangeModel,
+        models.change,
+        needs=lambda call: call.body.state == APPROVED,
+        path=lambda asked: {"id": asked.subject},
+    )
+    post("POST", "/models/{id}/state", action="model.state", roles=CLERK | MODELLER, takes=ChangeModel)(change)
     gate.unlogged("GET", "/models/{id}", roles=BANK | CLERK, why=why)(models.status)
     why_models = "the register of models; every entry and every change of it is logged"
     gate.unlogged("GET", "/models", roles=MODELLER | AUDITOR, why=why_models)(models.listed)

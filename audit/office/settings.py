@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from audit.log.witnesses import KnownWitness
+from audit.office.records import parse_periods
 from audit.service.settings import ServiceSettings
 from audit.verifier.errors import FormatError
 from audit.verifier.note import ED25519, VerifierKey
@@ -95,6 +96,9 @@ class OfficeSettings(ServiceSettings):
     exposure_memory_days: Annotated[int, Field(ge=30, le=3660)] = 30
     """Days for which two sums about one subject may not differ by one or two banks."""
 
+    retention: str = ""
+    """Days for which classes of records are kept once their matter is over, where not the default: ``class=days, …``."""
+
     reconcile_at: str = "02:30"
     """When, in the time zone above, the days that are over are reconciled."""
     reconcile_days: Annotated[int, Field(ge=1, le=366)] = 7
@@ -106,6 +110,12 @@ class OfficeSettings(ServiceSettings):
         if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", time):
             raise ValueError("a time of the day is written as 02:30")
         return time
+
+    @field_validator("retention")
+    @classmethod
+    def _are_periods(cls, text: str) -> str:
+        parse_periods(text)
+        return text
 
     @field_validator("second_clerk")
     @classmethod

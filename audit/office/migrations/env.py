@@ -8,6 +8,7 @@ from audit.office import approval_tables as _approval_tables  # noqa: F401 - add
 from audit.office import audit_tables as _audit_tables  # noqa: F401 - adds to the metadata
 from audit.office import exposure_tables as _exposure_tables  # noqa: F401 - adds to the metadata
 from audit.office import private_tables as _private_tables  # noqa: F401 - adds to the metadata
+from audit.office import retention_tables as _retention_tables  # noqa: F401 - adds to the metadata
 from audit.office import rights_tables as _rights_tables  # noqa: F401 - adds to the metadata
 from audit.office import supervision_tables as _supervision_tables  # noqa: F401 - adds to the metadata
 from audit.office.tables import metadata
