@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, plain_errors, read_rows, session, show, split_labels
+from bank_client.credit_cli import credit_report
 from bank_client.exposure_cli import exposure
 from bank_client.group_cli import group
 from bank_client.jobs_cli import jobs
@@ -221,6 +222,7 @@ app.command()(export)
 
 
 app.command()(monitor)
+app.command()(credit_report)
 
 
 # -------------------------------------------------------------------- officers

@@ -13,6 +13,7 @@ from bank_client.joint_scorecard import JointScorecard
 from bank_client.plots import draw_roc, draw_woe
 from bank_client.session import Bank
 from models.county import SYNTHETIC
+from models.supervision.messages import Shown
 
 TOP_FIELDS = 8
 
@@ -59,7 +60,9 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     for access in accesses:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(access.at))
         say(f"   {when}  {access.bank}, {access.officer}, {access.purpose}: {access.outcome}")
-    say("9  Both logs are verified from outside, with public keys alone")
+    say("9  Node and bank state what a supervisor needs; the figures of the year are counted from the log")
+    _tell_figures(job)
+    say("10 Both logs are verified from outside, with public keys alone")
     logs = job.main.verify()
     for log in logs:
         say(f"   {log.name:<7} {log.leaves:,} leaves: {log.detail}")
@@ -89,6 +92,12 @@ def _tell_check(job: CountyJob, checked: AuthorisedCheck) -> None:
         days = ", ".join(sorted({source.as_of for source in checked.record.sources.values()}))
         job.say(f"   {len(checked.record.fields)} fields from {len(checked.record.sources)} categories of data, as of {days}")
     job.say(f"   receipt {checked.receipt_file.name}")
+
+
+def _tell_figures(job: CountyJob) -> None:
+    found = job.supervise()
+    hidden = sum(figure.shown in (Shown.HIDDEN, Shown.FEW) for figure in found.figures)
+    job.say(f"   {len(found.figures)} figures of {found.year}, {hidden} of them too small to be shown; no person is in any")
 
 
 def _tell_training(job: CountyJob, model: JointScorecard) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -38,11 +39,16 @@ from models.parties import Institution, InstitutionKind, Role
 from models.problems import Problem
 from models.projects import ProjectKind, Target
 from models.scorecard import metrics
+from models.supervision.credit import read_lines
+from models.supervision.messages import AskFigures, CreditFiled, CreditReport, YearFigures
+from models.supervision.periods import Quarter
 from models.tickets import Accesses, AccessQuery
+from models.wire import Signed
 
 SEED = 20_260_630
 BANK = "fumin-bank"
 MODELLER, OFFICER, OTHER_OFFICER = f"{BANK}/lin.xiaomei", f"{BANK}/chen.jianguo", f"{BANK}/yang.chunhua"
+SUPERVISOR = "yunhe-office/shen.huifang"
 STEWARD, OPERATOR = "yunhe-bureau/he.qingyuan", "yunhe-bureau/luo.wenbin"
 ID, LABEL = "citizen_id_no", "default_12m"
 NO_FEATURES = {"application_id", "applied_on"}
@@ -229,6 +235,18 @@ class CountyJob:
         """The office answers a farmer: who looked at me."""
         clerk = self.town.client(FIRST_CLERK, "office")
         return clerk.logged("/accesses", AccessQuery(subject=subject), Accesses).answer
+
+    def supervise(self) -> YearFigures:
+        """The node states its coverage, the bank reports its credit of the last quarter; the supervisor looks at the year."""
+        stated = self.town.client(STEWARD, "node").logged("/statements/coverage", Empty(), Signed).answer
+        self.town.client(STEWARD, "office").logged("/statements/coverage", stated, Empty)
+        present = Quarter.at(int(time.time()), ZoneInfo("Asia/Shanghai"))
+        lines = read_lines((self.county / "bank/agricultural_credit.csv").read_bytes())
+        with self.town.bank(MODELLER) as bank:
+            report = CreditReport(bank=BANK, period=str(present.previous()), lines=lines)
+            bank.office.logged("/credit-reports", bank.sign(report), CreditFiled)
+        supervisor = self.town.client(SUPERVISOR, "office")
+        return supervisor.logged("/supervision/figures", AskFigures(year=present.year), YearFigures).answer
 
     # ---------------------------------------------------------------- who is who
 

@@ -36,9 +36,15 @@ class Book:
         return [str(quarter) for quarter in quarters_of(self.found.year) if str(quarter) in known]
 
     @property
+    def counted(self) -> list[str]:
+        """The quarters that were counted from the log, which may have begun within the year."""
+        bases = {basis.period for basis in self.found.bases}
+        return [quarter for quarter in self.quarters if quarter in bases]
+
+    @property
     def periods(self) -> list[str]:
-        """The quarters, and the year where it is complete."""
-        return self.quarters + ([str(self.found.year)] if self.found.complete else [])
+        """The counted quarters, and the year where it is complete."""
+        return self.counted + ([str(self.found.year)] if self.found.complete else [])
 
     @property
     def counties(self) -> list[str]:
@@ -108,7 +114,7 @@ def percent(share: float | None) -> str:
 
 
 def amount(figure: Figure | None, language: Language) -> str:
-    """An amount in 万元, or in thousands in English."""
+    """An amount in 万元, or in thousands in English; of fewer than ten people there is none."""
     if figure is None or figure.shown is not Shown.TENS:
-        return written(figure)
+        return NOTHING if figure is None else NOT_SHOWN
     return f"{figure.value / TEN_THOUSAND:,.0f}" if language == "zh" else f"{figure.value / 1000:,.0f}"

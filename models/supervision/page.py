@@ -15,7 +15,7 @@ from importlib.resources import files
 from models.charts import Bar, Series, bars, columns
 from models.supervision.book import NOT_SHOWN, Book, amount, percent
 from models.supervision.messages import ALL, YearFigures
-from models.supervision.words import Language, word
+from models.supervision.words import Language, theme, word
 
 QUESTIONS = ("questions.granted", "questions.refused")
 ACTS = ("batches.filed", "trainings.usable", "trainings.unusable", "models.registered")
@@ -106,7 +106,7 @@ def _freshness(book: Book, texts: _Texts) -> str:
             share = values[0] / sum(values) if sum(values) else None
             cells = [book.text(f"freshness.{name}", period, "", department, second) for name in ("fresh", "late", "old")]
             category, _, cycle = second.partition("/")
-            told = f"{category} / {word(cycle, texts.language)}"
+            told = f"{theme(category, texts.language)} / {word(cycle, texts.language)}"
             heat = "" if share is None else f' class="heat-{min(4, int(share * 5))}"'
             inner = "".join(f"<td>{escape(cell)}</td>" for cell in (word(department, texts.language), told, *cells))
             rows.append(f"<tr>{inner}<td{heat}>{escape(percent(share))}</td></tr>")
@@ -114,7 +114,7 @@ def _freshness(book: Book, texts: _Texts) -> str:
 
 
 def _use(book: Book, texts: _Texts) -> str:
-    language, quarters = texts.language, book.quarters
+    language, quarters = texts.language, book.counted
     title = texts("银行使用情况", "Use by banks")
     series = [
         Series(
@@ -153,7 +153,7 @@ def _use(book: Book, texts: _Texts) -> str:
 
 
 def _objections(book: Book, texts: _Texts) -> str:
-    language, quarters, periods = texts.language, book.quarters, book.periods
+    language, quarters, periods = texts.language, book.counted, book.periods
     title = texts("异议处理与时限", "Objections and their deadlines")
     names = (("in-time", texts("按期答复", "answered in time")), ("late", texts("超期答复", "answered late")))
     series = [

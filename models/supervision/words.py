@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
+from models.catalogue import default_catalogue
 from models.catalogue.departments import DEPARTMENTS
 from models.supervision.messages import ALL, ELSEWHERE, OTHER
 
@@ -81,3 +83,14 @@ def word(key: str, language: Language) -> str:
         return WORDS[key][0 if language == "zh" else 1]
     parts = [DEPARTMENTS.get(part, (part, part))[0 if language == "zh" else 1] for part in key.split("/")]
     return "/".join(parts)
+
+
+def theme(category: str, language: Language) -> str:
+    """What a category of the packaged catalogue is about; another one stands for itself."""
+    zh, _, en = _themes().get(category, category).partition(" / ")
+    return zh if language == "zh" else en or zh
+
+
+@cache
+def _themes() -> dict[str, str]:
+    return {field.category: field.theme for field in default_catalogue() if field.theme}

@@ -1,0 +1,110 @@
+"""A supervisor's journey in a real browser: sign in, the year, a county, the CSV, the printable page, the official report."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+
+import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+
+from models import wire
+from models.logged import Empty
+from models.parties import Role
+from models.supervision.messages import CoverageStatement, YearlyReport
+from models.supervision.periods import Quarter
+from models.wire import Signed
+from tests.console.conftest import SignIn
+from tests.console.place import Place, Visitor
+from tests.office.test_supervision import DAY, NORTH, SOUTH, file, line, statement
+from tests.office.world import World
+
+
+@pytest.fixture(scope="module")
+def year(console: Place) -> int:
+    """A year with coverage, freshness and credit of two counties."""
+    office = console.pair.office
+    quarter = _quarter(office)
+    month = f"{quarter.year}-{3 * quarter.number:02}"
+    office.client("node/op").logged("/statements/coverage", office.by_node(statement(month)), Empty)
+    towns = [
+        line(f"{NORTH}{100 + n}", agricultural=4_000_000 + 900_000 * n, agricultural_borrowers=40 + 10 * n) for n in range(6)
+    ]
+    file(office, *towns, line(f"{SOUTH}100", agricultural=900_000, agricultural_borrowers=7))
+    file(office, line(f"{NORTH}100", agricultural=9_000_000), person="bank-b/ap", bank="bank-b")
+    return quarter.year
+
+
+def _quarter(office: World) -> Quarter:
+    return Quarter.at(office.now, office.office.settings.zone)
+
+
+def test_from_sign_in_to_csv_and_paper(sign_in: SignIn, console: Place, year: int) -> None:
+    window = sign_in(Role.SUPERVISOR)
+    window.press("监管统计")
+    window.wait_for(f"{year} 年农村信用数据共享统计")
+    window.wait_for("涉农贷款占比")
+    assert window.driver.find_elements(By.CSS_SELECTOR, "svg.chart rect.s0")
+    assert window.driver.find_elements(By.CSS_SELECTOR, "td.heat-0")
+    window.shot("supervision")
+    window.tab_to("地区")
+    window.keys(NORTH)
+    window.press("查看")
+    window.wait_for(f"{NORTH}105")
+    assert f"{SOUTH}" not in window.driver.find_element(By.CLASS_NAME, "figures").text
+    window.shot("supervision-county")
+    window.tab_to("打印版")
+    window.keys(Keys.ENTER)
+    window.wait_for("打印")
+    window.wait_for(f"{year} 年农村信用数据共享统计 · {NORTH}")
+    window.shot("supervision-print")
+    window.press("返回")
+    window.wait_for("导出表格")
+    window.press("English")
+    window.wait_for("Share of agricultural credit")
+    window.shot("supervision-english")
+    assert window.complaints() == []
+
+
+def test_the_export_is_the_county_that_was_chosen(visitor: Visitor, year: int) -> None:
+    visitor.sign_in(Role.SUPERVISOR)
+    answer = visitor.get(f"/supervision/export?year={year}&county={NORTH}")
+    assert answer.headers["content-disposition"] == f'attachment; filename="xinqiao-{year}-{NORTH}.csv"'
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
+    assert {row["area"][:6] for row in rows} <= {"", NORTH}
+    assert any(row["area"] == f"{NORTH}105" for row in rows)
+    assert visitor.get("/supervision?year=1999").status_code == 404
+    assert visitor.get(f"/supervision?year={year}&county=' OR 1=1").status_code == 200
+
+
+def test_others_do_not_see_figures(visitor: Visitor) -> None:
+    visitor.sign_in(Role.CLERK)
+    for path in ("/supervision", "/supervision/export", "/yearly-reports"):
+        assert visitor.get(path).status_code == 403
+
+
+def test_an_official_report_is_issued_after_the_year_and_its_files_are_what_was_signed(
+    visitor: Visitor, console: Place, year: int
+) -> None:
+    visitor.sign_in(Role.SUPERVISOR)
+    visitor.get("/yearly-reports")
+    visitor.post("/yearly-reports", year=str(year))
+    assert "年度结束后才能出具" in visitor.text
+    office = console.pair.office
+    before = office.clock.shift, console.clock.shift
+    office.clock.shift += Quarter(year + 1, 1).begins(office.office.settings.zone) + DAY - office.now
+    try:
+        visitor.get("/yearly-reports")
+        visitor.post("/yearly-reports", year=str(year))
+        visitor.follow()
+        assert f"{year} 年 第 1 号" in visitor.text
+        files = {name: visitor.get(f"/yearly-reports/{year}/1/{name}").content for name in ("csv", "zh", "en", "word")}
+    finally:
+        office.clock.shift, console.clock.shift = before
+    signed = wire.decode(files["word"], Signed)
+    word = wire.open_signed(signed, YearlyReport, "office", office.office.keys.statement.public_key())
+    assert [word.csv, word.page_zh, word.page_en] == [hashlib.sha256(files[name]).hexdigest() for name in ("csv", "zh", "en")]
+    assert CoverageStatement.__name__ not in files["zh"].decode()
