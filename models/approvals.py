@@ -30,6 +30,7 @@ class ActKind(StrEnum):
     ENROL_PERSON = "enrol.person"
     LIFT = "lift"
     MODEL_APPROVE = "model.approve"
+    MODEL_LIFT = "model.lift"
     BUDGET_RAISE = "budget.raise"
     SUBJECT_ERASE = "subject.erase"
 
