@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
-from bank_client.exposure import ExposureCheck
+from sqlalchemy import update
+
+from bank_client.exposure import ExposureCheck, ExposureResult, PreparedExposure
 from bank_client.exposure_keys import KeyPool, QuestionKey
 from bank_client.exposure_responder import Responder
 from bank_client.session import Bank
 from models.consents import ConsentKind
-from models.exposure import TABLE
+from models.exposure import (
+    TABLE,
+    AnswersTaken,
+    ExposureLeave,
+    ExposureQuestion,
+    ExposureState,
+    ExposureSum,
+    FileAnswer,
+    FileAnswers,
+    OpenExposure,
+    ReleaseExposure,
+)
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Role
 from models.projects import ProjectKind
+from models.wire import Signed
+from sharing_node.exposure.tables import ExposureRow
 from tests.services import OFFICER, Services, services
 
 PROJECT = "exposure-1"
@@ -58,15 +74,16 @@ class Place:
     def check(self, keys: KeyPool | None = None) -> ExposureCheck:
         return ExposureCheck(self.officer(), PROJECT, keys=keys or pool())
 
+    def answer(self, *but: str) -> None:
+        """Every bank answers what waits, these left out."""
+        for bank in self.responders.keys() - set(but):
+            self.responders[bank].answer_waiting()
+
     @contextmanager
-    def answering(self, *but: str) -> Iterator[None]:
-        """Let all banks answer by themselves, these left out, until the block ends."""
+    def answering(self) -> Iterator[None]:
+        """Let all banks answer by themselves until the block ends."""
         stop = Event()
-        threads = [
-            Thread(target=one.serve, args=(stop,), kwargs={"every": 0.05})
-            for bank, one in self.responders.items()
-            if bank not in but
-        ]
+        threads = [Thread(target=one.serve, args=(stop,), kwargs={"every": 0.05}) for one in self.responders.values()]
         for thread in threads:
             thread.start()
         try:
@@ -90,9 +107,9 @@ def pool() -> KeyPool:
 
 
 @contextmanager
-def place(folder: Path, others: tuple[str, ...] = OTHERS, seconds: int = 3) -> Iterator[Place]:
-    """A pair with `bank-a` and these other banks, each with an answering service; `seconds` to answer."""
-    with services(folder, node_settings={"exposure_seconds": seconds}) as pair:
+def place(folder: Path, others: tuple[str, ...] = OTHERS) -> Iterator[Place]:
+    """A pair with `bank-a` and these other banks, each with an answering service; a minute to answer."""
+    with services(folder, node_settings={"exposure_seconds": 60}) as pair:
         world = pair.office
         for name in ("bank-a", *others):
             if name not in ("bank-a", "bank-b"):
@@ -109,3 +126,62 @@ def place(folder: Path, others: tuple[str, ...] = OTHERS, seconds: int = 3) -> I
         finally:
             for session in made.sessions:
                 session.close()
+
+
+@dataclass
+class Opened:
+    """A question that was put, and waits: a test does the steps one by one."""
+
+    check: ExposureCheck
+    officer: Bank
+    prepared: PreparedExposure
+    key: QuestionKey
+    leave: ExposureLeave
+    question: ExposureQuestion
+
+    @property
+    def digest(self) -> str:
+        return self.leave.question.digest()
+
+    def expire(self, here: Place) -> None:
+        """Let the time to answer be over."""
+        with here.pair.engine.begin() as connection:
+            late = update(ExposureRow).where(ExposureRow.id == self.question.id)
+            connection.execute(late.values(deadline=int(time.time())))
+
+    def finish(self, tally: Signed) -> ExposureResult:
+        """From the tally to the result."""
+        return self.check._finish(self.prepared, self.key, self.leave, self.question, tally, lambda _: None)
+
+    def close(self) -> Signed:
+        return self.officer.node.logged(f"/exposures/{self.question.id}/close", Empty(), Signed).answer
+
+    def released(self, tally: Signed) -> Signed:
+        body = ReleaseExposure(id=self.question.id, tally=tally)
+        return self.officer.office.logged("/exposures/releases", body, Signed).answer
+
+    def summed(self, release: Signed) -> bytes:
+        return self.officer.node.logged(f"/exposures/{self.question.id}/release", release, ExposureSum).answer.sum
+
+
+def put(here: Place, subject: str, officer: Bank | None = None) -> Opened:
+    """Ask the office for leave and put the question at the node; nobody has answered yet."""
+    officer = officer or here.officer()
+    check, key = ExposureCheck(officer, PROJECT, keys=pool()), pool().take()
+    prepared = check.prepare(subject)
+    leave, question = check._leave(prepared, key, None)
+    officer.node.logged("/exposures", OpenExposure(ticket=leave.ticket, question=leave.question), ExposureState)
+    return Opened(check, officer, prepared, key, leave, question)
+
+
+def answer_of(responder: Responder, opened: Opened) -> FileAnswer:
+    """The answer that a bank would send, not sent."""
+    made = responder._answer_one(opened.leave.question)
+    assert made is not None
+    return made
+
+
+def send_answers(here: Place, bank: str, *answers: FileAnswer) -> tuple[str, ...]:
+    """What the node says to each answer."""
+    node = here.responders[bank]._bank.node
+    return node.logged("/exposures/answers", FileAnswers(answers=answers), AnswersTaken).answer.problems
