@@ -48,6 +48,7 @@ def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequenc
     codes = sample(fields, gram)
     scores = [_score(model, codes) for model in models]
     design = np.hstack([np.eye(BANDS)[_bands(score)] for score in scores])
+    inverse = np.asarray(np.linalg.pinv(design.T @ design, hermitian=True), dtype=np.float64)
     low, high = np.quantile(scores[-1], [0.01, 0.99])
     shares = np.diag(gram) / max(float(np.trace(gram)) / len(fields), 1.0)
     weights = np.stack([np.concatenate(model) for model in models]).astype(np.float64)
@@ -57,7 +58,7 @@ def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequenc
         placed = np.zeros((gram.shape[0], columns.shape[1]))
         placed[start : start + field.count] = columns
         start += field.count
-        said = np.maximum(_on_bands(design, columns[code]), _on_scores(gram, len(fields), weights, placed))
+        said = np.maximum(_on_bands(design, inverse, columns[code]), _on_scores(gram, len(fields), weights, placed))
         means.append(float(said[0]))
         if said.max() > most:
             most, where = float(said.max()), field.name
@@ -116,11 +117,11 @@ def _bands(score: Floats) -> NDArray[np.int64]:
     return found
 
 
-def _on_bands(design: Floats, columns: Floats) -> Floats:
-    """R² of columns [M, K] on a design [M, D] that holds a constant."""
+def _on_bands(design: Floats, inverse: Floats, columns: Floats) -> Floats:
+    """R² of columns [M, K] on a design [M, D] whose span holds the constant; `inverse` of its Gram matrix."""
     centred = columns - columns.mean(axis=0)
-    fitted = design @ np.linalg.lstsq(design, centred, rcond=None)[0]
-    return 1 - _ratio(((centred - fitted) ** 2).sum(axis=0), (centred**2).sum(axis=0), empty=1.0)
+    across = design.T @ centred
+    return _ratio((across * (inverse @ across)).sum(axis=0), (centred**2).sum(axis=0), empty=0.0)
 
 
 def _on_scores(gram: Floats, fields: int, weights: Floats, columns: Floats) -> Floats:

@@ -106,12 +106,20 @@ class ModelEvaluation:
         key, pads = _block_key(self._key, index), block_pads(self._key, index, p)
         u = self._ring.plain(noise.ternary(key, b"u", n))
         total = self._ring.combine(self._ciphertexts, [u, *columns])
-        added = self._ring.ciphertext(self._flood(key, pads), reduced(noise.gaussian(key, b"e1", n, p.sd), p))
+        added = self._ring.ciphertext(self._padded(pads, self._flood(key)), reduced(noise.gaussian(key, b"e1", n, p.sd), p))
         c0, c1 = self._ring.add_and_switch(total, added)
         return Block(_packed(c0, c1), pads)
 
-    def _flood(self, key: bytes, pads: NDArray[np.uint32]) -> Words:
-        """Residues of Δ·pad + E, E uniform in [−2^f, 2^f): uint64[2, n]."""
+    def _padded(self, pads: NDArray[np.uint32], flood: Words) -> Words:
+        """Residues of Δ·pad + E: uint64[2, n]."""
+        p = self.parameters
+        digits = pads.astype("<u4").view(np.uint8).reshape(p.degree, 4)[:, :3]
+        for residues, prime in zip(flood, p.primes[:2], strict=True):
+            _add_digits(residues, digits, p.modulus // p.plain, prime)
+        return flood
+
+    def _flood(self, key: bytes) -> Words:
+        """Residues of E, uniform in [−2^f, 2^f): uint64[2, n]."""
         p = self.parameters
         size = p.flood_bits + 1
         wide = (size + 7) // 8
@@ -119,12 +127,10 @@ class ModelEvaluation:
         keystream_into(noise.prf(key, b"E"), 0, stream.data, p.degree * wide)
         digits = stream[: p.degree * wide].reshape(p.degree, wide)
         digits[:, -1] &= (1 << (size - 8 * (wide - 1))) - 1
-        pad_digits = pads.astype("<u4").view(np.uint8).reshape(p.degree, 4)
         rows = []
         for prime in p.primes[:2]:
             found = np.full(p.degree, (-(1 << p.flood_bits)) % prime, np.uint64)
             _add_digits(found, digits, 1, prime)
-            _add_digits(found, pad_digits[:, :3], p.modulus // p.plain, prime)
             rows.append(found)
         return np.stack(rows)
 
