@@ -58,6 +58,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "role-approver": ("复核人", "approver"),
     "role-steward": ("数据管理员", "steward"),
     "role-node_operator": ("节点运维", "node operator"),
+    "role-responder": ("银行应答服务", "bank's answering service"),
     "role-node": ("节点服务", "node service"),
     "role-office": ("信用办服务", "office service"),
 }  # fmt: skip
