@@ -69,6 +69,9 @@ RULES: tuple[Rule, ...] = (
     Rule("A-14", "aggregation", "安全求和输入不合规", "an input to a sum that does not hold",
          "一家银行在多方求和中的输入不符合其承诺或规定。",
          "A bank's input to a sum over banks is not what it committed to, or not what is allowed."),
+    Rule("A-15", "exposure", "多头借贷查询不符", "an exposure check that does not hold",
+         "节点给出的合计与各银行签名的回答不符，或银行打开的回答与其签名的不同。",
+         "The node's sum is not that of the banks' signed answers, or an answer that a bank opened is not what it had signed."),
     # ---- what the daily reconciliation finds (audit.office.reconcile)
     Rule("R-01", "evaluation-without-ticket", "没有许可的计算", "an evaluation without a ticket",
          "节点日志中有一次查询计算，其许可不在信用办的记录中：可能是伪造许可、签名密钥泄露或恢复了旧备份。",
