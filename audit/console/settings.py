@@ -5,6 +5,7 @@
     data_dir = "console-data"            # who may sign in, keys, kept scans
     port = 8720                          # host is 127.0.0.1 unless set
     public_url = "https://office.county" # where browsers reach it, if not at http://localhost:port
+    time_zone = "Asia/Shanghai"          # where a consent's last day ends; as the office has it
     identity = "national"                # or "opaque", for data without national codes
     window = "office/window"             # the self-service window, where subjects have accounts
     window_key = "window.key"            # 32 bytes, mode 0600
@@ -32,6 +33,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -57,6 +59,7 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     private_key: Path | None = None
     idle_minutes: int = IDLE_MINUTES
     session_hours: int = LONGEST_HOURS
+    time_zone: str = "Asia/Shanghai"
     window: str = ""
     window_key: Path | None = None
 
@@ -77,7 +80,7 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"{self.host} is reachable from other machines, and passphrases would travel in the clear: give certificate and"
                 " private_key, or leave host at 127.0.0.1 with an https front on this machine"
             )
-        _ = self.services
+        _ = self.services, self.zone
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ConsoleConfig:
@@ -100,6 +103,14 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def services(self) -> Services:
         """Office and node; raises `ConfigError` where a key does not fit."""
         return Services(self.office, self.node)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where days begin and end; raises `ConfigError`."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigError("time_zone is a name of the IANA database, such as Asia/Shanghai") from None
 
     @property
     def address(self) -> str:
