@@ -7,7 +7,7 @@ back to whoever said it.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -37,7 +37,8 @@ class Statements:
         """POST /statements/coverage: the node's `CoverageStatement`, whoever of its people carries it here; one a month."""
         signed: Signed = call.body
         stated = self._office.node_statement(signed, CoverageStatement)
-        if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", stated.month) or stated.stated_at > call.now + CLOCK_TOLERANCE:
+        present = datetime.fromtimestamp(call.now + CLOCK_TOLERANCE, UTC)
+        if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", stated.month) or stated.month > present.strftime("%Y-%m"):
             raise Unusable("a statement is of a month, like 2026-07, and not of a later time than now")
         if len(stated.areas) > MOST_AREAS or len(stated.freshness) > MOST_AREAS:
             raise Unusable(f"a statement has at most {MOST_AREAS} areas")

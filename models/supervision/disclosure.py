@@ -4,16 +4,19 @@ One measure (questions granted, say) is counted in base cells: key × second × 
 some of them: by key and second with margins, by area with the same total, by year. After `models.suppression` has hidden what
 one table alone would give away, two things are repaired over all tables and periods together, hiding one more figure each time:
 
-1. *Linked*: a hidden figure of 1 to 9 must be no linear combination of shown ones. With M the 0/1 matrix of figures over base
-   cells, figure h is one exactly if its row lies in the row space of the shown rows.
-2. *Left over*: where a total is shown, what its hidden parts hold together is nobody or ten.
+1. *Linked*: a hidden figure of 1 to 9 must be no linear combination of known ones. With M the 0/1 matrix of figures over base
+   cells, figure h is one exactly if its row lies in the row space of the known rows.
+2. *Left over*: where a total is known, what its hidden parts hold together is nobody or ten.
+
+Known is what was shown, and what anybody counts from a mirror of the log: leaves name bank, purpose and second, never a county.
+Such figures are hidden where they are small as all others are, but nothing else leans on that (`public`).
 
 What an earlier period showed stays shown, and what it hid stays hidden: a quarter is settled once, the year after its quarters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +42,22 @@ class Line:
 
 
 class Plan:
-    """The figures of one measure: `cells` count its base cells in the period to be settled and in all settled before."""
+    """The figures of one measure: `cells` count its base cells in the period to be settled and in all settled before.
 
-    def __init__(self, cells: Mapping[Base, int], keys: Sequence[str], seconds: Sequence[str], areas: Sequence[str]) -> None:
+    `public` says which figures the log itself tells to everybody.
+    """
+
+    def __init__(
+        self,
+        cells: Mapping[Base, int],
+        keys: Sequence[str],
+        seconds: Sequence[str],
+        areas: Sequence[str],
+        public: Callable[[Name], bool] = lambda _: False,
+    ) -> None:
         self._cells = dict(cells)
         self._axes = (tuple(keys), tuple(seconds), tuple(areas))
+        self._public = public
 
     def settle(self, period: str, earlier: Sequence[str] = (), hidden_before: Collection[Name] = ()) -> dict[Name, int | None]:
         """The figures of a period, None for a hidden one: of a quarter after `earlier` ones, or of ``ALL`` after all four.
@@ -53,11 +67,16 @@ class Plan:
         fixed = {name for before in earlier for name in self.names(before)}
         counts = {name: self._count(name) for name in (*fixed, *self.names(period))}
         hidden = set(hidden_before) | self._single_tables(period, counts)
+        public = {name for name in counts if self._public(name)}
+        if counts[ALL, ALL, "", period] < FEWEST:
+            # Of so few in all, not even where there are none is told.
+            hidden |= {name for name in self.names(period) if name[2]}
         lines = self._lines(period, earlier)
         linked = _Linked(list(counts), self._axes, [*earlier, *([] if period == ALL else [period])])
-        while more := _left_over(lines, counts, hidden, fixed) or linked.exposed(counts, hidden, fixed):
-            hidden.add(more)
-        return {name: None if name in hidden else counts[name] for name in self.names(period)}
+        unknown = hidden - public
+        while more := _left_over(lines, counts, unknown, fixed | public) or linked.exposed(counts, unknown, fixed | public):
+            unknown.add(more)
+        return {name: None if name in hidden | unknown else counts[name] for name in self.names(period)}
 
     def names(self, period: str) -> list[Name]:
         """The names of all figures of a period, hidden ones included."""
@@ -100,7 +119,7 @@ class Plan:
 
 
 def _left_over(lines: Sequence[Line], counts: Mapping[Name, int], hidden: set[Name], fixed: set[Name]) -> Name | None:
-    """A figure to hide since the hidden parts of a shown total hold a few people together; None where none do."""
+    """A figure to hide since the unknown parts of a known total hold a few people together; None where none do."""
     for line in lines:
         rest = sum(counts[part] for part in line.parts if part in hidden)
         free = [name for name in (*line.parts, line.total) if name not in hidden and name not in fixed]
@@ -128,7 +147,7 @@ class _Linked:
         self._products = matrix @ matrix.T
 
     def exposed(self, counts: Mapping[Name, int], hidden: set[Name], fixed: set[Name]) -> Name | None:
-        """A figure to hide since a small hidden one follows from what is shown; None where none does."""
+        """A figure to hide since a small unknown one follows from what is known; None where none does."""
         shown = [place for place, name in enumerate(self._names) if name not in hidden]
         small = [place for place, name in enumerate(self._names) if name in hidden and 0 < counts[name] < FEWEST]
         if not small or not shown:

@@ -145,9 +145,9 @@ def _use(book: Book, texts: _Texts) -> str:
             )
     parts.append(_table(header, acts))
     note = texts(
-        "已结束季度为实数，少于十次者及可由他数推出者不公布（—）；未结束季度按十取整，每日最多更新一次。",
+        "已结束季度为实数，少于十次者及可由他数推出者不公布（—）；未结束季度按十取整，每日最多更新一次，不分县。",
         "Quarters that are over are exact, small cells and what would give them away are not shown (—); a quarter that goes"
-        " on is in tens and counted once a day.",
+        " on is in tens, counted once a day, and not told by county.",
     )
     return _section(title, f'<p class="note">{escape(note)}</p>{"".join(parts)}')
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from models.supervision.disclosure import Base, Name, Plan
 from models.supervision.messages import ALL, COUNTY_DIGITS, CoverageStatement, Figure, Shown
 from models.supervision.steps import FEW, Step, advance_all, total
-from models.supervision.tally import ACTS, FLOWS, Tally
+from models.supervision.tally import ACTS, FLOWS, REFUSED, Tally
 
 FRESHNESS = ("fresh", "late", "old")
 COVERAGE = ("households", "households_served", "organisations", "organisations_served")
@@ -27,7 +27,8 @@ def closed(period: str, tallies: Mapping[str, Tally], before: Iterable[Figure] =
         cells: dict[Base, int] = {
             (*cell, quarter): count for quarter, found in tallies.items() for cell, count in found.of(measure).items()
         }
-        plan = Plan(cells, *(sorted({cell[axis] for cell in cells} - {""}) for axis in range(3)))
+        keys, seconds, areas = (sorted({cell[axis] for cell in cells} - {""}) for axis in range(3))
+        plan = Plan(cells, keys, seconds, areas, _public(measure))
         kept: set[Name] = {(f.key, f.second, f.area, f.period) for f in hidden if f.measure == measure}
         settled = plan.settle(ALL if is_year else period, earlier, kept)
         figures += [_flow(measure, period, name, count) for name, count in settled.items()]
@@ -42,23 +43,24 @@ def standing(period: str, counts: Mapping[str, int], earlier: Mapping[str, Step]
 
 
 def running(period: str, found: Tally, earlier: Mapping[str, Step]) -> tuple[list[Figure], dict[str, Step]]:
-    """The figures of a quarter that goes on, in tens, and what the next ones are stepped from."""
+    """The figures of a quarter that goes on, in tens, and what the next ones are stepped from.
+
+    None by county: the log tells everybody the second of each question, so that the day on which a county's figure moved would
+    tell of which county one of that day was.
+    """
     counts: dict[str, int] = defaultdict(int)
-    for (measure, key, second, area), count in found.flows.items():
-        counts["\t".join((measure, key or ALL, second or ALL, ""))] += count
-        counts["\t".join((measure, "", "", area))] += count
+    for (measure, key, second, _), count in found.flows.items():
+        counts["\t".join((measure, key or ALL, second or ALL))] += count
     steps = advance_all(earlier, counts)
     figures = []
     for measure in FLOWS:
-        inner = {name[1:]: step.shown for name, step in _named(steps) if name[0] == measure}
-        keyed = {(key, second): value for (key, second, area), value in inner.items() if key}
+        keyed = {name[1:]: step.shown for name, step in _named(steps) if name[0] == measure}
         sums = {(key, ALL): total(v for (k, _), v in keyed.items() if k == key) for key, _ in keyed}
         sums |= {(ALL, second): total(v for (_, s), v in keyed.items() if s == second) for _, second in keyed}
         sums |= {(ALL, ALL): total(keyed.values())}
         figures += [
             in_tens(measure, period, value, key=key, second=second) for (key, second), value in {**keyed, **sums}.items()
         ]
-        figures += [in_tens(measure, period, value, area=area) for (_, _, area), value in inner.items() if area]
     return figures + _acts(period, found.acts), steps
 
 
@@ -95,6 +97,13 @@ def in_tens(measure: str, period: str, value: int, *, area: str = "", key: str =
     )  # fmt: skip
 
 
+def _public(measure: str) -> Callable[[Name], bool]:
+    """Which figures of a measure the log tells to everybody: all but counties, and for which purpose somebody was refused."""
+    if measure == REFUSED:
+        return lambda name: not name[2] and name[1] == ALL
+    return lambda name: not name[2]
+
+
 def _flow(measure: str, period: str, name: Name, count: int | None) -> Figure:
     key, second, area, _ = name
     shown = Shown.HIDDEN if count is None else Shown.EXACT
@@ -110,5 +119,5 @@ def _acts(period: str, acts: Mapping[tuple[str, str], int]) -> list[Figure]:
     return figures
 
 
-def _named(steps: Mapping[str, Step]) -> Sequence[tuple[tuple[str, str, str, str], Step]]:
+def _named(steps: Mapping[str, Step]) -> Sequence[tuple[tuple[str, str, str], Step]]:
     return [((*name.split("\t"),), step) for name, step in steps.items()]  # type: ignore[misc]

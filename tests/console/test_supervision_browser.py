@@ -18,7 +18,7 @@ from models.supervision.periods import Quarter
 from models.wire import Signed
 from tests.console.conftest import SignIn
 from tests.console.place import Place, Visitor
-from tests.office.test_supervision import DAY, NORTH, SOUTH, file, line, statement
+from tests.office.test_supervision import DAY, NORTH, SOUTH, file, line, statement, this_month
 from tests.office.world import World
 
 
@@ -27,8 +27,7 @@ def year(console: Place) -> int:
     """A year with coverage, freshness and credit of two counties."""
     office = console.pair.office
     quarter = _quarter(office)
-    month = f"{quarter.year}-{3 * quarter.number:02}"
-    office.client("node/op").logged("/statements/coverage", office.by_node(statement(month)), Empty)
+    office.client("node/op").logged("/statements/coverage", office.by_node(statement(this_month(office))), Empty)
     towns = [
         line(f"{NORTH}{100 + n}", agricultural=4_000_000 + 900_000 * n, agricultural_borrowers=40 + 10 * n) for n in range(6)
     ]

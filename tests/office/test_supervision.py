@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -107,8 +108,7 @@ def test_the_running_quarter_is_shown_in_tens_and_counted_once_a_day(asked: Worl
     assert not seen.complete
     granted = found(seen, "questions.granted", period=name, key="bank-a", second=Purpose.LOAN_APPROVAL)
     assert (granted.value, granted.shown) == (20, Shown.TENS)
-    assert found(seen, "questions.granted", period=name, area=NORTH).value == 10
-    assert found(seen, "questions.granted", period=name, area=SOUTH).shown is Shown.FEW
+    assert not [f for f in seen.figures if f.measure.startswith("questions.") and f.area]
     assert found(seen, "questions.refused", period=name, key="bank-a", second=Purpose.LOAN_APPROVAL).shown is Shown.FEW
     assert found(seen, "objections.open", period=name).shown is Shown.FEW
     asked.consented(*(citizen(NORTH, n) for n in range(100, 115)))
@@ -117,7 +117,7 @@ def test_the_running_quarter_is_shown_in_tens_and_counted_once_a_day(asked: Worl
     asked.clock.shift += DAY
     if quarter_of(asked) == quarter:
         later = figures(asked, quarter.year)
-        assert found(later, "questions.granted", period=name, area=NORTH).value == 30
+        assert found(later, "questions.granted", period=name, key="bank-a", second=Purpose.LOAN_APPROVAL).value == 30
     asked.clock.shift -= DAY
 
 
@@ -217,7 +217,7 @@ def statement(month: str, **changes: Any) -> CoverageStatement:
 
 def test_the_nodes_statement_is_kept_once_a_month_and_leads_back_to_its_leaf(asked: World) -> None:
     quarter = quarter_of(asked)
-    month = f"{quarter.year}-{3 * quarter.number - 1:02}"
+    month = this_month(asked)
     signed = asked.by_node(statement(month))
     asked.client("node/steward").logged("/statements/coverage", signed, Empty)
     asked.client("node/op").logged("/statements/coverage", signed, Empty)
@@ -229,6 +229,8 @@ def test_the_nodes_statement_is_kept_once_a_month_and_leads_back_to_its_leaf(ask
         )
     with pytest.raises(Unusable):
         asked.client("node/op").logged("/statements/coverage", asked.by_node(statement("2026-13")), Empty)
+    with pytest.raises(Unusable):
+        asked.client("node/op").logged("/statements/coverage", asked.by_node(statement(f"{quarter.year + 1}-01")), Empty)
     with pytest.raises(Forbidden):
         asked.officer.logged("/statements/coverage", signed, Empty)
     seen = figures(asked, quarter.year)
@@ -239,6 +241,10 @@ def test_the_nodes_statement_is_kept_once_a_month_and_leads_back_to_its_leaf(ask
     [source] = [source for source in seen.sources if source.kind == "coverage"]
     leaf = next(leaf for leaf in asked.leaves() if leaf["action"] == "statement.coverage" and leaf["outcome"] == "done")
     assert leaf["facts"]["statement"] == source.digest == signed.digest()
+
+
+def this_month(world: World) -> str:
+    return datetime.fromtimestamp(world.now, UTC).strftime("%Y-%m")
 
 
 def line(area: str = NORTH, **changes: Any) -> CreditLine:
@@ -351,7 +357,9 @@ def test_only_supervisors_are_given_figures_and_only_aggregates(asked: World) ->
             figures(asked, year, person)
     for endpoint in asked.app.state.gate.endpoints:
         if Role.SUPERVISOR in endpoint.roles:
-            assert endpoint.path.startswith("/supervision/"), endpoint
+            # What else they may read takes nothing in which somebody could be named.
+            nameless = endpoint.method == "GET" and "{" not in endpoint.path
+            assert endpoint.path.startswith("/supervision/") or nameless, endpoint
     with pytest.raises(Unusable):
         figures(asked, year + 1)
     assert "citizen:" not in str(figures(asked, year))
