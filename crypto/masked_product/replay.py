@@ -42,7 +42,7 @@ def replay(
     return ReplayDigests(digest_bp(*bank.encrypt()), digest_w(bank.answer(h, c)))
 
 
-def digest_bp(b: NDArray[np.uint64], p: NDArray[np.uint64]) -> bytes:
+def digest_bp(b: NDArray[np.unsignedinteger[Any]], p: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """SHA-256 of the bank's first message."""
     return _digest(b"b, p", b, p)
 
@@ -52,7 +52,7 @@ def digest_hc(h: NDArray[np.uint64], c: NDArray[np.uint64]) -> bytes:
     return _digest(b"h, c", h, c)
 
 
-def digest_w(w: NDArray[np.uint64]) -> bytes:
+def digest_w(w: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """SHA-256 of the bank's answer."""
     return _digest(b"w", w)
 

@@ -3,6 +3,7 @@
 ::
 
     arithmetic    the one module that imports `phe` and `gmpy2`: keys, encryption, decryption, sums
+    powers        many powers multiplied at once, for products of thousands of ciphertexts
     key_proof     gcd(n, phi(n)) = 1, proven without showing a factor
     bounded       an encrypted amount lies within its bound, proven exactly
 """

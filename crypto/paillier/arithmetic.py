@@ -1,4 +1,4 @@
-"""Paillier's arithmetic over `phe` and `gmpy2`; no other module imports these two.
+"""Paillier's arithmetic over `phe` and `gmpy2`; no other module imports these two, but for `powers`, which needs `gmpy2`.
 
 A ciphertext is c = (1 + n)^m · h^a mod n². h = (-x²)^n mod n² is made by the key's owner and is part of the public key, a is
 fresh for each encryption (Damgård, Jurik, Nielsen 2010, section 4.2; on its length see docs/decisions). Three rules keep what
@@ -176,6 +176,24 @@ def generate_key() -> PrivateKey:
     n = int(public.n)
     while gcd(x := secrets.randbelow(n), n) != 1:
         pass
+    return _with_base(private, n, x)
+
+
+def key_from(randomness: bytes) -> PrivateKey:
+    """The key of 3072 bits that 768 secret random bytes make: for who must show later how a key came about.
+
+    Each prime is the next one after a number of 1536 bits whose two upper bits are set, so that n has 3072.
+    """
+    half = KEY_BYTES // 2
+    if len(randomness) != 2 * KEY_BYTES:
+        raise ParameterError(f"a key is made from {2 * KEY_BYTES} random bytes, got {len(randomness)}")
+    top = 3 << (8 * half - 2)
+    p, q = (int(gmpy2.next_prime(int.from_bytes(part) | top)) for part in (randomness[:half], randomness[half : 2 * half]))
+    private = phe_paillier.PaillierPrivateKey(phe_paillier.PaillierPublicKey(p * q), p, q)
+    return _with_base(private, p * q, int.from_bytes(randomness[2 * half :]))
+
+
+def _with_base(private: phe_paillier.PaillierPrivateKey, n: int, x: int) -> PrivateKey:
     # A p-th power modulo p² and a q-th power modulo q² make an n-th power modulo n², for a third of the time.
     u, p_squared, q_squared = n - x * x % n, int(private.psquare), int(private.qsquare)
     h_p, h_q = power(u, private.p, p_squared), power(u, private.q, q_squared)
