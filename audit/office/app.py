@@ -46,7 +46,7 @@ from audit.office.rights import Rights
 from audit.office.settings import OfficeSettings
 from audit.office.supervision_routes import bind_supervision
 from audit.office.tickets import TicketOffice
-from audit.office.watch import NodeWitness
+from audit.office.watch import ForkWatch, NodeWitness
 from audit.service.gate import Gate
 from audit.service.outcome import Raw
 from audit.service.serving import begin_worker, pace
@@ -116,6 +116,7 @@ def create_app(office: Office) -> FastAPI:
                 Duties(office, lambda: running.sequences),
                 Nightly(office, lambda: running.sequences),
                 Retaining(office, lambda: running.sequences),
+                ForkWatch(office, lambda: running.sequences),
             ):
                 yield
 

@@ -1,13 +1,33 @@
-"""The office as the witness of the node's log: it cosigns what extends what it saw, and raises an alarm at a fork."""
+"""Forks of the node's log and of the office's own: found by the witness in this service or by one elsewhere, an alarm here.
+
+Where the office's witness is a process of its own, and for further witnesses such as a bank's, this service asks them now and
+then for the evidence they hold: two notes with one size and two roots. The notes prove themselves by the log's own signatures.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import httpx2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from audit.database import writing
+from audit.log.witnesses import KnownWitness
 from audit.office import tables
-from audit.office.office import NODE, Office
+from audit.office.office import NODE, OFFICE, Office
 from audit.office.store import alarms
+from audit.verifier.checkpoint import open_checkpoint
+from audit.verifier.errors import FormatError, SignatureError
+from audit.verifier.note import VerifierKey
 from audit.witness.machine import Reply, Witness
 from audit.witness.store import SqlWitnessStore
+
+logger = structlog.get_logger()
+ROUND_SECONDS = 30.0
 
 
 class NodeWitness(Witness):
@@ -23,14 +43,84 @@ class NodeWitness(Witness):
         """Answer one add-checkpoint request; two roots for one size are the node's alarm, with both notes as evidence."""
         reply = super().add_checkpoint(body)
         if reply.fork is not None:
-            with writing(self._office.engine) as connection:
-                alarms.raise_alarm(
-                    connection,
-                    at=int(self._office.clock()),
-                    kind="fork",
-                    institution=NODE,
-                    about="the node's log",
-                    detail="the node's log signed two different trees of one size",
-                    evidence="\n\n".join(reply.fork).encode(),
-                )
+            raise_fork(self._office, NODE, reply.fork)
         return reply
+
+
+class ForkWatch:
+    """Asks the witnesses that run elsewhere, while this is entered, in the process for which `is_ours` holds."""
+
+    def __init__(self, office: Office, is_ours: Callable[[], bool] = lambda: True) -> None:
+        self._office = office
+        self._is_ours = is_ours
+        settings = office.settings
+        own = (settings.witness_elsewhere,) if settings.witness_elsewhere else ()
+        self._witnesses = tuple(witness for witness in (*own, *settings.further_witnesses) if witness.url)
+        self._logs = {OFFICE: office.log.signer.key} | ({NODE: settings.node_log_key} if settings.node_log_key else {})
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fork-watch", daemon=True)
+
+    def __enter__(self) -> ForkWatch:
+        if self._witnesses:
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopping.set()
+        if self._witnesses:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(ROUND_SECONDS):
+            if self._is_ours():
+                self.run_once()
+
+    def run_once(self) -> int:
+        """Ask all of them once; how many forks they hold. One that does not answer is asked again."""
+        found = 0
+        with httpx2.Client(timeout=10.0, trust_env=False) as client:
+            for witness in self._witnesses:
+                for institution, key in self._logs.items():
+                    try:
+                        found += self._ask(client, witness, institution, key)
+                    except (httpx2.HTTPError, ValueError, SQLAlchemyError) as error:
+                        logger.warning(
+                            "a witness was not asked for forks", witness=witness.key.name, error=type(error).__name__
+                        )
+        return found
+
+    def _ask(self, client: httpx2.Client, witness: KnownWitness, institution: str, key: VerifierKey) -> int:
+        shown = client.get(f"{witness.url}/{hashlib.sha256(key.name.encode()).hexdigest()}/forks")
+        if shown.status_code == httpx2.codes.NOT_FOUND:
+            return 0  # a witness that keeps its evidence to itself
+        shown.raise_for_status()
+        pairs = [pair for pair in shown.json() if _is_fork(pair, key)]
+        for pair in pairs:
+            raise_fork(self._office, institution, pair)
+        return len(pairs)
+
+
+def raise_fork(office: Office, institution: str, fork: Sequence[str]) -> None:
+    """The alarm about a fork, once for each, and the notes beside it."""
+    with writing(office.engine) as connection:
+        alarms.raise_once(
+            connection,
+            same=("fork", institution, *fork),
+            at=int(office.clock()),
+            kind="fork",
+            institution=institution,
+            about=f"the {institution}'s log",
+            detail=f"the {institution}'s log signed two different trees of one size",
+            evidence="\n\n".join(fork).encode(),
+        )
+
+
+def _is_fork(pair: object, key: VerifierKey) -> bool:
+    """Whether two notes are what they are said to be: signed by the log, of one size, with two roots."""
+    if not isinstance(pair, list) or len(pair) != 2:
+        return False
+    try:
+        one, other = (open_checkpoint(note, [key]).checkpoint for note in pair)
+    except (FormatError, SignatureError):
+        return False
+    return one.size == other.size and one.root != other.root

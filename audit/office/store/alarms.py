@@ -46,6 +46,24 @@ def raise_or_count(
     connection.execute(_raise_or_count(connection.dialect.name), [row | more])
 
 
+def raise_once(
+    connection: Connection,
+    *,
+    same: Iterable[object],
+    at: int,
+    kind: str,
+    institution: str,
+    about: str,
+    detail: str,
+    evidence: bytes = b"",
+) -> None:
+    """Store an alarm unless one stands that is the `same`: for what is found again at every look."""
+    row = {"at": at, "kind": kind, "institution": institution, "about": about[:200], "detail": detail}
+    new = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(alarm)
+    values = {**row, "same": _digest(same), "count": 1, "last_at": at, "evidence": evidence, "state": OPEN}
+    connection.execute(new.on_conflict_do_nothing(index_elements=["same"]).values(values))
+
+
 def count_again(connection: Connection, *, same: Iterable[object], at: int) -> bool:
     """Count on the alarm that is the `same`; False where none stands."""
     counted = update(alarm).where(alarm.c.same == _digest(same))
