@@ -93,6 +93,8 @@ def _demo_county(out: Path, households: int, *, leave_running: bool = False) -> 
 
 
 def _say_where(job: CountyJob, run: Path) -> None:
+    from bank_client.demo.console import start_console
+    from bank_client.demo.county_job import OFFICIALS
     from bank_client.demo.desk import start_desk
     from bank_client.demo.town import ServiceDied
 
@@ -111,6 +113,13 @@ def _say_where(job: CountyJob, run: Path) -> None:
         pids.append(str(desk.pid))
         typer.echo(f"the officers' desk is at {desk.url}; their passphrase is in {desk.passphrase_file}")
         typer.echo(f"an invented applicant with both consents: {job.consented().removeprefix('citizen:')}")
+    try:
+        console = start_console(town, {person: job.name_of(person) for person in OFFICIALS}, run / "console")
+    except ServiceDied as error:
+        typer.echo(str(error), err=True)
+    else:
+        pids.append(str(console.pid))
+        typer.echo(f"the credit office's console is at {console.url}; who signs in how is in {console.sign_in_file}")
     typer.echo(f"keys of all people are in {town.folder / 'people'}; stop the services with: kill {' '.join(pids)}")
 
 

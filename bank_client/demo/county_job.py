@@ -49,6 +49,7 @@ SEED = 20_260_630
 BANK = "fumin-bank"
 MODELLER, OFFICER, OTHER_OFFICER = f"{BANK}/lin.xiaomei", f"{BANK}/chen.jianguo", f"{BANK}/yang.chunhua"
 SUPERVISOR = "yunhe-office/shen.huifang"
+OFFICIALS = ("yunhe-office/tang.yulan", "yunhe-office/xu.guangyi", SUPERVISOR)
 STEWARD, OPERATOR = "yunhe-bureau/he.qingyuan", "yunhe-bureau/luo.wenbin"
 ID, LABEL = "citizen_id_no", "default_12m"
 NO_FEATURES = {"application_id", "applied_on"}

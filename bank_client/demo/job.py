@@ -15,6 +15,7 @@ from audit.verifier.note import VerifierKey
 from bank_client.demo.town import FIRST_CLERK, Town
 from bank_client.joint_scorecard import JointScorecard
 from models import wire
+from models.approvals import ActKind
 from models.consents import Capture, Consent, ConsentKind, FileConsents, Filed
 from models.loads import LoadReport
 from models.logged import Empty
@@ -101,7 +102,8 @@ class MainJob:
         """Card signed by both sides, the clerk's approval, and the first epoch of the score table."""
         model.register()
         decision = Decision(subject=model.model_id_, approve=True, reason="card complete, within all limits")
-        self.clerk.logged(f"/models/{model.model_id_}/decision", decision, ModelStatus)
+        path = f"/models/{model.model_id_}/decision"
+        self.town.act(ActKind.MODEL_APPROVE, path, decision, ModelStatus, decision.reason)
         return self.build(model.serve())
 
     def build(self, table: str) -> Manifest:
