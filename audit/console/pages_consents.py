@@ -246,6 +246,7 @@ def receipt_page(request: Request, console: ConsoleOf, seat: SignedIn, handle: s
         codes=codes,
         office_key=services.office.statement_key,
         log_key=services.office.log_key,
+        witness_keys=services.witness_keys("office"),
     )
 
 

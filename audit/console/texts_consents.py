@@ -95,14 +95,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "drive-table": ("授权表（CSV）", "The table (CSV)"),
     "drive-scans": ("全部授权书的扫描件（一个 PDF）", "Scans of all forms (one PDF)"),
     "drive-check": ("先检查", "Look it over"),
-    "drive-file": ("登记", "File"),
+    "drive-file": ("登记全部", "File them"),
     "drive-need-table": ("请选择授权表，最大 {mib} MB。", "Choose the table, of at most {mib} MiB."),
     "drive-checked": ("检查结果：{rows} 行中 {count} 行可以登记。", "Looked over: {count} of {rows} rows can be filed."),
     "drive-filed": ("已登记：{rows} 行中的 {count} 行。", "Filed: {count} of {rows} rows."),
     "drive-faults": ("以下各行未登记", "These rows are left out"),
     "drive-line": ("行", "Line"),
     "drive-reason": ("原因", "Reason"),
-    "drive-left-out": ("下载这些行，更正后再登记", "Download these rows, to correct and file them"),
+    "drive-left-out": ("下载这些行，更正后再提交", "Download these rows, to correct and file them"),
 }  # fmt: skip
 DETAILS: dict[str, str] = {
     "this very table was filed before; file the rows that were left out, corrected": "这张表已经登记过；请只登记更正后的行",
