@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from bank_client.checks import AuthorisedCheck
@@ -16,13 +17,13 @@ from models.county import SYNTHETIC
 from models.supervision.messages import Shown
 
 TOP_FIELDS = 8
+PAILLIER = find_spec("phe") is not None
 
 
 def tell(job: CountyJob, out: Path, started: float) -> bool:
     """Run every step of the main job and tell it; plots, receipt and account go to `out`. True if all is as it must be."""
     say = job.say
-    say("\n1  The credit office enrols institutions and people, each with a key and one role")
-    job.enrol()
+    _tell_enrolment(job)
     say("2  The data bureau's steward delivers the departments' files")
     loaded = job.deliver()
     say(f"   {loaded:,} rows loaded; {job.quarantined} set aside with reasons")
@@ -51,6 +52,7 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     project, _ = job.check_project()
     subject, checked = job.check(project)
     _tell_check(job, checked)
+    _tell_exposure(job, subject)
     say("   refused, each with a leaf in the log:")
     refusals = job.refusals(project, subject)
     for what, how in refusals:
@@ -80,6 +82,15 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     return ok
 
 
+def _tell_enrolment(job: CountyJob) -> None:
+    job.say("\n1  The credit office enrols institutions and people, each with a key and one role")
+    job.enrol()
+    if PAILLIER:
+        from bank_client.demo.exposure_demo import enrol_others
+
+        enrol_others(job)
+
+
 def _tell_filing(job: CountyJob) -> None:
     job.say(f"   {job.file_consents():,} consents, {len(job.revoked)} withdrawn")
     withheld = sum(objection.withheld for objection in job.objections)
@@ -98,6 +109,17 @@ def _tell_figures(job: CountyJob) -> None:
     found = job.supervise()
     hidden = sum(figure.shown in (Shown.HIDDEN, Shown.FEW) for figure in found.figures)
     job.say(f"   {len(found.figures)} figures of {found.year}, {hidden} of them too small to be shown; no person is in any")
+
+
+def _tell_exposure(job: CountyJob, subject: str) -> None:
+    if not PAILLIER:
+        job.say("   what is owed at other banks is not asked: that needs the extra `paillier`")
+        return
+    from bank_client.demo.exposure_demo import check_exposure
+
+    found = check_exposure(job, subject)
+    of = f"{found.banks} of {len(found.answered)} other banks"
+    job.say(f"   owes {found.amount:,} yuan at {of}; nobody is told at which")
 
 
 def _tell_training(job: CountyJob, model: JointScorecard) -> None:

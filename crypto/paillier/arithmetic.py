@@ -18,8 +18,11 @@ from collections.abc import Iterable
 from functools import cached_property, reduce
 from typing import Final, NewType
 
-import gmpy2
-from phe import paillier as phe_paillier
+try:
+    import gmpy2
+    from phe import paillier as phe_paillier
+except ImportError as missing:
+    raise ImportError("Paillier encryption needs the extra `paillier`: install xinqiao[paillier]") from missing
 
 from crypto.errors import InvalidCiphertext, ParameterError
 
