@@ -3,13 +3,14 @@
 ```
 verifier/     what a bank imports: Merkle proofs, signed notes, receipts, the check of a whole log; standard library
               and cryptography only, no database, no network
-witness/      the tlog-witness that the office and a bank run: a pure state machine, its store, its HTTP route
+witness/      the tlog-witness that the office and a bank run: a pure state machine, its store, its HTTP route, and a
+              service of its own around them
 log/          the writing side: queue, sequencer under a database lease, tiles, cosigning, HTTP routes
 database.py   one way of opening SQLite and PostgreSQL so that a commit is durable
 cli.py        `xinqiao verify` and `xinqiao mirror`
 ```
 
-`verifier` knows nobody; `witness` knows `verifier`; `log` knows both. The formats are those of C2SP (signed-note,
+`verifier` knows nobody; `witness` knows `verifier` (its service also `service.settings`); `log` knows both. The formats are those of C2SP (signed-note,
 tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature, tlog-witness) over RFC 6962 hashing.
 """
 
