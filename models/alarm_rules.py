@@ -72,6 +72,17 @@ RULES: tuple[Rule, ...] = (
     Rule("A-15", "exposure", "多头借贷查询不符", "an exposure check that does not hold",
          "节点给出的合计与各银行签名的回答不符，或银行打开的回答与其签名的不同。",
          "The node's sum is not that of the banks' signed answers, or an answer that a bank opened is not what it had signed."),
+    # ---- what is due to subjects (audit.office.duties)
+    Rule("D-01", "objection-15-days", "异议满十五日未答复", "an objection of fifteen days",
+         "异议提出已满十五日，还没有书面答复；法定期限为二十日。",
+         "An objection was raised fifteen days ago and has no answer in writing; the law gives twenty."),
+    Rule("D-02", "objection-20-days", "异议答复到期", "an objection that is due",
+         "异议提出已满二十日，今日是答复的最后一日，或者已经超期。",
+         "An objection was raised twenty days ago: the answer is due today, or late."),
+    Rule("D-03", "report-overdue", "查询结果超期未报告", "reports that are overdue",
+         "银行查询后没有在期限内报告结果，当事人看不到查询的用处。",
+         "A bank did not report in time what became of its checks, so that the people asked about cannot be told.",
+         "report_days"),
     # ---- what the daily reconciliation finds (audit.office.reconcile)
     Rule("R-01", "evaluation-without-ticket", "没有许可的计算", "an evaluation without a ticket",
          "节点日志中有一次查询计算，其许可不在信用办的记录中：可能是伪造许可、签名密钥泄露或恢复了旧备份。",

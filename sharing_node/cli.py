@@ -1,4 +1,4 @@
-"""The node's commands: for its operator (init, migrate, serve, build, builder) and its stewards (load, template)."""
+"""The node's commands: for its operator (init, migrate, serve, build, builder), its stewards (load, template, corrections)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sharing_node.corrections import app as corrections
+
 if TYPE_CHECKING:
     from models.http_client import SignedClient
     from sharing_node.settings import NodeSettings
 
 app = typer.Typer(no_args_is_help=True, help="The data node: keys, schema, service, deliveries, epochs.")
+app.add_typer(corrections, name="corrections")
 
 Url = Annotated[str, typer.Option(help="The node's URL.", envvar="XINQIAO_NODE_URL")]
 PersonId = Annotated[str, typer.Option("--person", help="Your id, institution/name.")]
@@ -83,7 +86,7 @@ def load(
     query = urlencode({"field_set": field_set, "as_of": as_of, "name": file.name})
     with _client(url, person, key_file) as client:
         report = client.logged_raw(f"/loads?{query}", file.read_bytes(), "text/csv", LoadReport).answer
-    typer.echo(f"{report.rows_loaded:,} of {report.rows_read:,} rows loaded ({report.encoding})")
+    typer.echo(f"{report.rows_loaded:,} of {report.rows_read:,} rows loaded ({report.encoding}) as delivery {report.batch}")
     for row in report.quarantined:
         typer.echo(f"  line {row.line}: {'; '.join(row.reasons)}")
     if report.quarantine_file:

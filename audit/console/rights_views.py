@@ -25,6 +25,7 @@ def words(console: Console, request: Request) -> dict[str, Any]:
         "item": lambda name: (
             console.pages.say(request, "rights-whole") if name == "*" else work.field_name(console.catalogue, name, language)
         ),
+        "called": partial(work.section_name, console.catalogue, language=language),
         "value": partial(_value, console, language),
     }
 
@@ -46,7 +47,9 @@ def download_archive(seat: Seat, subject: str) -> Response:
     with seat.session() as office:
         file = work.fetch_archive(office, subject)
         uses, _ = work.uses_of(office, subject, file.archive)
-    return Response(work.as_json(file, uses), media_type="application/json", headers=work.attachment("credit-file.json"))
+        asked, raised = work.accesses_of(office, subject), work.disputes_of(office, subject)
+        whole = work.as_json(file, uses, asked, raised, work.repairs_of(office, subject))
+    return Response(whole, media_type="application/json", headers=work.attachment("credit-file.json"))
 
 
 def show_accesses(request: Request, console: Console, seat: Seat, subject: str, where: str) -> Response:

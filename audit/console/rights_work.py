@@ -143,12 +143,21 @@ def _holds(row: ArchiveCohort) -> bool:
     return True
 
 
-def as_json(file: File, uses: AlignmentUses) -> bytes:
+def as_json(
+    file: File,
+    uses: AlignmentUses,
+    accesses: tuple[Access, ...],
+    disputes: tuple[Dispute, ...],
+    repairs: tuple[RepairCase, ...],
+) -> bytes:
     """All of it for the person to keep: readable, and as it was signed (payloads and signatures in base64)."""
     whole = {
         "archive": file.archive,
         "legal_basis": file.basis,
         "alignments": uses.alignments,
+        "accesses": accesses,
+        "objections": disputes,
+        "repairs": repairs,
         "signed": {"archive": file.signed.archive, "uses": file.signed.uses},
     }
     return msgspec.json.format(msgspec.json.encode(whole), indent=2)
@@ -163,6 +172,14 @@ def field_name(catalogue: Catalogue, name: str, language: Language) -> str:
         return name
     field = catalogue[name]
     return field.label_en or field.label_zh if language == "en" else field.label_zh
+
+
+def section_name(catalogue: Catalogue, field_set: str, language: Language) -> str:
+    """What a field set is called: the theme that its fields share."""
+    if field_set not in catalogue.categories:
+        return field_set
+    chinese, _, english = catalogue.fields_of(field_set)[0].theme.partition(" / ")
+    return (english or chinese if language == "en" else chinese) or field_set
 
 
 def value_of(catalogue: Catalogue, field: ArchiveField, language: Language) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
+import typer
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 from stdnum.cn import ric
+from typer.testing import CliRunner, Result
 
+from audit.archive_cli import verify_archive
 from bank_client import Bank, authorised_check
 from models.disputes import AnswerCorrection, Corrections, Filing
 from models.identity import parse_id
@@ -44,6 +48,13 @@ def load(console: Place, area: str, day: str) -> str:
     report = console.pair.client("node/steward").logged_raw(f"/loads?{query}", body, "text/csv", LoadReport).answer
     assert report.rows_loaded == 1, report
     return report.batch
+
+
+def verify(file: Path, keys: list[str]) -> Result:
+    """`xinqiao verify-archive`."""
+    app = typer.Typer()
+    app.command()(verify_archive)
+    return CliRunner().invoke(app, [str(file), "--office-key", keys[0], "--node-key", keys[1]])
 
 
 def disputed(console: Place, table: str) -> tuple[str, ...]:
@@ -142,7 +153,17 @@ def test_a_subjects_journey(
     visitor.sign_in_account(login)
     kept = msgspec.json.decode(visitor.get("/me/archive.json").content)
     assert kept["archive"]["subject"] == SUBJECT
-    assert kept["signed"]["archive"]["signer"] == "node"
+    assert [one["bank"] for one in kept["accesses"]] == ["bank-a"] * 3
+    file = tmp_path / "credit-file.json"
+    file.write_bytes(visitor.last.content)
+    office, node = console.pair.office.office.keys.statement, console.pair.office.node_key
+    keys = [base64.b64encode(key.public_key().public_bytes_raw()).decode() for key in (office, node)]
+    told = verify(file, keys)
+    assert (told.exit_code, "letter" in told.stdout, "corrected" in told.stdout) == (0, True, True), told.output
+    payload = kept["signed"]["archive"]["payload"]
+    file.write_text(visitor.last.text.replace(payload, payload[:40] + ("A" if payload[40] != "A" else "B") + payload[41:]))
+    assert verify(file, keys).exit_code == 1
+    assert verify(file, keys[::-1]).exit_code == 1
 
 
 def test_a_clerk_does_not_decide_what_they_filed(console: Place, sign_in: SignIn, window: Browser) -> None:

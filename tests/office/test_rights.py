@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
+from typer.testing import CliRunner
 
 from audit.office import duties
 from audit.office.rights_tables import alignment_row, dispute
@@ -15,6 +17,7 @@ from audit.verifier.cohorts import verify_alignment_use
 from audit.verifier.errors import ProofError
 from crypto.errors import CryptoError
 from models import wire
+from models.alarm_rules import rule_of
 from models.archives import ArchiveLeave, AskArchive, Ground, ModelUse, ModelUses
 from models.consents import Eligibility, Filed, FileObjections, Objection
 from models.disputes import (
@@ -39,9 +42,11 @@ from models.disputes import (
 from models.http_client import SignedClient
 from models.logged import Empty
 from models.problems import BadIdentity, Conflict, Forbidden, NotFound, OwnRequest, TooLarge, Unusable
+from models.reports import CheckOutcome, CheckReport
 from models.rights import AlignmentUses, AskSubject, CloseAccount, OpenAccount
 from models.tickets import Accesses, AccessQuery
 from models.wire import Signed
+from sharing_node.corrections import app as stewards
 from tests.office.test_alignments import alignment, file, joint, willing  # noqa: F401 - the fixture of a joint project
 from tests.office.test_manifests import alarms
 from tests.office.world import World
@@ -189,6 +194,21 @@ def test_a_correction_goes_by_the_source_and_lists_the_models(world: World) -> N
     assert [one.state for one in closed.corrections] == ["corrected"]
 
 
+def test_a_steward_answers_on_the_command_line(world: World, tmp_path: Path) -> None:
+    key = tmp_path / "steward.key"
+    key.write_bytes(world.keys["node/steward"].private_bytes_raw())
+    who = ["--person", "node/steward", "--key-file", str(key), "--office", world.url]
+    case = raise_dispute(world.clerk, "opaque:cli")
+    asked = world.clerk.logged(f"/disputes/{case}/correction", AskCorrection(request="look again"), Filing).answer.id
+    shown = CliRunner().invoke(stewards, ["list", *who])
+    assert (shown.exit_code, f"{asked}  asked" in shown.stdout, "look again" in shown.stdout) == (0, True, True)
+    told = CliRunner().invoke(stewards, ["answer", asked, "--reply", "it was right", *who])
+    assert told.exit_code == 0, told.output
+    assert [one.state for one in cases(world.clerk, "opaque:cli")[0].corrections] == ["upheld"]
+    again = CliRunner().invoke(stewards, ["answer", asked, "--reply", "it was right", *who])
+    assert (again.exit_code, "has been answered" in again.output) == (1, True)
+
+
 def corrections(world: World) -> tuple[Correction, ...]:
     return world.client("node/steward").logged("/corrections/list", Empty(), Corrections).answer.corrections
 
@@ -255,6 +275,35 @@ def test_an_answered_objection_warns_no_more(fresh: World) -> None:
     answer(fresh, raise_dispute(fresh.clerk, "opaque:early"), Finding.NOTED)
     fresh.clock.shift = 30 * DAY
     assert duties.run_once(fresh.office) == duties.Done(0, 0)
+
+
+def test_overdue_reports_alarm_once_a_day_for_each_bank(fresh: World) -> None:
+    world, (subject, other) = fresh, ("opaque:r1", "opaque:r2")
+    world.consented(subject, other)
+    world.project("p1")
+    world.seal()
+    tickets = [world.ask(world.question(asked)).results[0].ticket for asked in (subject, other)]
+    assert tickets[0] is not None
+    report = CheckReport(ticket=tickets[0].digest(), outcome=CheckOutcome.APPROVED, decided_at=world.now)
+    world.officer.logged("/reports", wire.sign(report, "bank-a/li", world.keys["bank-a/li"]), Empty)
+    given = []
+    for days in (29, 31, 31, 32):
+        world.clock.shift = days * DAY
+        given.append(duties.run_once(world.office).banks)
+    assert given == [0, 1, 0, 1]
+    raised = alarms(world)[0]
+    assert (raised.kind, raised.institution, raised.about) == ("report-overdue", "bank-a", "1 checks without a report")
+    assert duties.run_once(world.office, reports=False) == duties.Done(0, 0)
+
+
+def test_duties_end_with_the_service(fresh: World) -> None:
+    with duties.Duties(fresh.office, lambda: True):
+        pass
+
+
+def test_the_duties_alarms_have_rules() -> None:
+    kinds = ("objection-15-days", "objection-20-days", "report-overdue")
+    assert [rule_of(kind).id for kind in kinds] == ["D-01", "D-02", "D-03"]
 
 
 # ---------------------------------------------------------------- credit repair
