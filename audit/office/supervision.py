@@ -82,6 +82,7 @@ class Supervision:
             table, zh, en = spreadsheet.write(found), page.render(found, "zh"), page.render(found, "en")
             word = YearlyReport(
                 year=body.year,
+                time_zone=self._office.settings.time_zone,
                 number=number,
                 issued_at=call.now,
                 csv=hashlib.sha256(table).hexdigest(),

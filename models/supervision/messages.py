@@ -145,9 +145,13 @@ class YearFigures(Message):
 
 
 class YearlyReport(Message):
-    """The office's signed word on its official report of a year: digests (SHA-256, hex) of the CSV file and the two pages."""
+    """The office's signed word on its official report of a year: digests (SHA-256, hex) of the CSV file and the two pages.
+
+    `time_zone` is where its quarters begin and end.
+    """
 
     year: int
+    time_zone: str
     number: int
     issued_at: int
     csv: str

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from stdnum.cn import ric
+from typer.testing import CliRunner
 
 from audit.office import tables
 from audit.office.store import supervision as store
 from audit.verifier.checkpoint import Checkpoint
 from models import wire
+from models.cli import build
 from models.consents import Purpose
 from models.disputes import AnswerDispute, Filing, Finding, RaiseDispute
 from models.logged import Empty
@@ -41,6 +47,7 @@ from models.supervision.messages import (
     YearlyReport,
 )
 from models.supervision.periods import Quarter
+from models.supervision.recount import WrongFigure, recount
 from models.supervision.tally import tally
 from models.wire import Signed
 from tests.office.world import World
@@ -164,7 +171,7 @@ def test_every_figure_names_the_log_that_it_was_counted_from(asked: World) -> No
 # ---------------------------------------------------------------------- a year that is over
 
 
-def test_a_closed_year_is_exact_hides_small_cells_and_is_issued_signed(fresh: World) -> None:
+def test_a_closed_year_is_exact_hides_small_cells_and_is_issued_signed(fresh: World, tmp_path: Path) -> None:
     world = fresh
     world.project("p1")
     world.seal()
@@ -199,9 +206,37 @@ def test_a_closed_year_is_exact_hides_small_cells_and_is_issued_signed(fresh: Wo
         wire.open_signed(wire.replace(issued.report, payload=issued.report.payload + b" "), YearlyReport, "office", key)
     with pytest.raises(Unusable, match="say why"):
         client.logged("/supervision/reports", IssueReport(year=quarter.year), IssuedReport)
+    verify_offline(world, issued, tmp_path)
     auditor = world.client("office/audit")
     assert auditor.get(f"/supervision/reports/{quarter.year}/1", IssuedReport) == issued
     assert auditor.get("/supervision/reports", IssuedReports).reports == (issued.report,)
+
+
+def verify_offline(world: World, issued: IssuedReport, folder: Path) -> None:
+    """With the files, public keys and a copy of the log, and nothing of the service."""
+    name = {"word": wire.encode(issued.report), "csv": issued.csv, "zh": issued.page_zh, "en": issued.page_en}
+    for file, content in name.items():
+        (folder / file).write_bytes(content)
+    key = base64.b64encode(world.office.keys.statement.public_key().public_bytes_raw()).decode()
+    app = build(one for one in entry_points(group="xinqiao.commands") if one.name in ("mirror", "verify-report"))
+    run, log_key = CliRunner(), str(world.office.log.signer.key)
+    copied = run.invoke(app, ["mirror", f"{world.url}/log", str(folder / "mirror"), "--vkey", log_key])
+    assert copied.exit_code == 0, copied.output
+    files = [argument for file in ("csv", "zh", "en") for argument in ("--file", str(folder / file))]
+    again = ["--log", str(folder / "mirror"), "--log-key", log_key]
+    good = run.invoke(app, ["verify-report", str(folder / "word"), "--office-key", key, *files, *again])
+    assert good.exit_code == 0, good.output
+    assert re.search(r"[1-9][0-9]* figures were counted again", good.output)
+    entries = world.office.log.store.entries(world.office.engine.connect(), 0, world.office.log.size)
+    report = wire.decode(issued.report.payload, YearlyReport)
+    exact = next(line for line in issued.csv.splitlines() if b"questions.granted" in line and b",exact," in line)
+    wrong = issued.csv.replace(exact, exact.replace(b",15,", b",16,"))
+    with pytest.raises(WrongFigure, match="the report says 16, the log gives 15"):
+        recount(report, wrong, entries)
+    (folder / "csv").write_bytes(wrong)
+    bad = run.invoke(app, ["verify-report", str(folder / "word"), "--office-key", key, *files])
+    assert bad.exit_code == 1
+    assert "was changed" in bad.output
 
 
 # ---------------------------------------------------------------------- what others state
