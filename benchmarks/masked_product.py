@@ -49,7 +49,7 @@ def run(settings: Settings) -> Result:
             f"{name}_s": Metric(round(total, 3), "s", round(plain, 5), "numpy in clear"),
             f"{name}_bank_s": Metric(round(seconds[0] + seconds[2], 3), "s"),
             f"{name}_node_s": Metric(round(seconds[1], 3), "s"),
-            f"{name}_label_noise": Metric(round(float((found - exact)[:, 0].std()), 3), "rows", round(float(stated[0]), 3), "stated"),
+            f"{name}_label_noise": Metric(round(float((found - exact)[:, 0].std()), 3), "rows", float(stated[0]), "stated"),
             f"{name}_sent_mb": Metric(round(sent / 1e6, 2), "MB", round(8e-6 * vectors * rows, 2), "vectors in clear"),
         }  # fmt: skip
     return result

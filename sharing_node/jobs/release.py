@@ -25,6 +25,7 @@ from models.wire import Signed
 from sharing_node.jobs.running import Opened
 from sharing_node.jobs.training import Trainings
 from sharing_node.node import Node
+from sharing_node.private_models import repository as private_models
 from sharing_node.records.sources import data_sources
 from sharing_node.scores import earlier_bands, served_columns
 from sharing_node.state import repository as state
@@ -178,4 +179,5 @@ class Releases:
         for model in state.all_models(connection):
             if model.bank == opened.cohort.bank and model.released_at > now - YEAR:
                 counts.update(members.intersection(state.cohort(connection, model.cohort).subjects))
-        return max(counts.values(), default=0)
+        # A private model's scores are a release of everybody.
+        return max(counts.values(), default=0) + private_models.served_since(connection, opened.cohort.bank, now - YEAR)
