@@ -1,4 +1,4 @@
-"""`xinqiao verify-report`: check an official yearly report: the office's signature, the files, and the figures against the log."""
+"""`xinqiao verify-report`: check an official yearly report: the office's signature, the files, the figures against the log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Counting a report's figures again from a mirror of the log: all that the log tells without the office's openings.
 
-That is everything but counties, and for which purpose somebody was refused. Coverage and credit are not counted but stated; their
-rows name the digests of signed statements, which stand in leaves.
+That is everything but counties, and for which purpose somebody was refused. Coverage and credit are not counted but stated;
+their rows name the digests of signed statements, which stand in leaves.
 """
 
 from __future__ import annotations

@@ -227,7 +227,8 @@ def verify_offline(world: World, issued: IssuedReport, folder: Path) -> None:
     good = run.invoke(app, ["verify-report", str(folder / "word"), "--office-key", key, *files, *again])
     assert good.exit_code == 0, good.output
     assert re.search(r"[1-9][0-9]* figures were counted again", good.output)
-    entries = world.office.log.store.entries(world.office.engine.connect(), 0, world.office.log.size)
+    with world.office.engine.connect() as connection:
+        entries = world.office.log.store.entries(connection, 0, world.office.log.size)
     report = wire.decode(issued.report.payload, YearlyReport)
     exact = next(line for line in issued.csv.splitlines() if b"questions.granted" in line and b",exact," in line)
     wrong = issued.csv.replace(exact, exact.replace(b",15,", b",16,"))
