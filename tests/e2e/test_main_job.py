@@ -110,8 +110,8 @@ def test_no_leaf_names_a_person(place: Village, run: MainRun) -> None:
 
 
 def options(place: Village, name: str) -> list[str]:
-    log, witness = place.keys(name)
-    return ["--vkey", log, "--witness-vkey", witness]
+    log, *witnesses = place.keys(name)
+    return ["--vkey", log, *(part for witness in witnesses for part in ("--witness-vkey", witness))]
 
 
 def verify(*arguments: str) -> Any:
@@ -180,22 +180,22 @@ def test_one_flipped_byte_of_a_mirror_is_found_and_located(place: Village, kept:
 def test_no_byte_of_a_checkpoint_can_be_flipped(place: Village, kept: dict[str, Path]) -> None:
     rng = random.Random(20_250_102)
     for name in LOGS:
-        fetch, (log, witness) = directory_fetch(kept[name]), map(VerifierKey.parse, place.keys(name))
+        fetch, (log, *witnesses) = directory_fetch(kept[name]), map(VerifierKey.parse, place.keys(name))
         whole = fetch("checkpoint")
         for position in range(len(whole)):
             changed = flipped(whole, position, rng)
             with pytest.raises(DamagedLog):
-                check_log(lambda path: changed if path == "checkpoint" else fetch(path), [log], [witness], 1)  # noqa: B023
+                check_log(lambda path: changed if path == "checkpoint" else fetch(path), [log], witnesses, 2)  # noqa: B023
 
 
 @pytest.mark.usefixtures("offline")
 def test_no_byte_of_a_receipt_or_its_entry_can_be_flipped(place: Village, kept: dict[str, Path]) -> None:
     rng = random.Random(20_250_103)
     proof, entry = kept["receipt"].read_bytes(), kept["entry"].read_bytes()
-    log, witness = map(VerifierKey.parse, place.keys("node"))
+    log, *witnesses = map(VerifierKey.parse, place.keys("node"))
 
     def check(proof: bytes, entry: bytes) -> None:
-        Receipt.parse(proof.decode()).verify(entry, [log], [witness], 1)
+        Receipt.parse(proof.decode()).verify(entry, [log], witnesses, 2)
 
     check(proof, entry)
     for position in range(len(proof)):

@@ -205,17 +205,16 @@ class Village:
     def service(self, name: str) -> Service:
         return self.town.office if name == "office" else self.town.node
 
-    def keys(self, name: str) -> tuple[str, str]:
-        """The log's verifier key and its witness's."""
-        own, other = (self.town.office_keys, self.town.node_keys) if name == "office" else (
-            self.town.node_keys, self.town.office_keys,
-        )  # fmt: skip
-        return own["log"], other["witness"]
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The log's verifier key and those of its two witnesses."""
+        if name == "office":
+            return self.town.office_keys["log"], *self.town.cosigners("office")
+        return self.town.node_keys["log"], *self.town.cosigners("node")
 
     def check_log(self, name: str, **options: Any) -> LogReport:
         """Check a log from outside."""
-        log, witness = map(VerifierKey.parse, self.keys(name))
-        return check_log(http_fetch(f"{self.service(name).url}/log"), [log], [witness], 1, **options)
+        log, *witnesses = map(VerifierKey.parse, self.keys(name))
+        return check_log(http_fetch(f"{self.service(name).url}/log"), [log], witnesses, 2, **options)
 
     def database(self, name: str) -> Path:
         return self.town.folder / name / f"{name}.sqlite"
