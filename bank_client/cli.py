@@ -21,6 +21,7 @@ from bank_client.group_cli import group
 from bank_client.jobs_cli import jobs
 from bank_client.models_cli import models
 from bank_client.monitor_cli import monitor
+from bank_client.private_cli import private_model
 from bank_client.project_cli import ProjectId, project
 from bank_client.report_cli import export, report
 from bank_client.statistics_cli import statistics
@@ -41,6 +42,7 @@ app.add_typer(models, name="models")
 app.add_typer(statistics, name="statistics")
 app.add_typer(group, name="group")
 app.add_typer(exposure, name="exposure")
+app.add_typer(private_model, name="private-model")
 
 IdColumn = Annotated[str, typer.Option("--id", help="The column that holds subject ids.")]
 LabelColumn = Annotated[str, typer.Option("--label", help="The column that holds labels, 1 for bad.")]

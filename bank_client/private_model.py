@@ -124,12 +124,13 @@ class PrivateModel:
 
     # ---------------------------------------------------------------- from weights to a served table
 
-    def register(self, weights: Weights, metrics: Metrics = NO_METRICS) -> Self:
+    def register(self, weights: Weights, metrics: Metrics = NO_METRICS, *, keep: str | Path | None = None) -> Self:
         """Encrypt weights for the node, sign the card with it, and open them to the office, which then decides.
 
         Args:
             weights: by field: one for its position, or one for each bin. Fields that are not named weigh nothing.
             metrics: of the model on the bank's own data, for its card.
+            keep: a file that the model is saved to before anything leaves, so that no crash loses its key.
 
         Raises:
             ValueError: no such field or bin, weights of more than 6 bits, or fewer than eight fields in effect.
@@ -141,6 +142,8 @@ class PrivateModel:
         check_weights(self.fields_, columns, flat)
         # From here on these weights belong to this seed, whatever becomes of the call.
         self._kept = msgspec.structs.replace(self._kept, columns=columns, weights=flat)
+        if keep is not None:
+            self.save(keep)
         encrypted = self._key.encrypt()
         card = ModelCard(
             node=self._bank.from_node(self._kept.card, NodeCard),
