@@ -107,7 +107,8 @@ class Service:
 class Town:
     """A credit office, a data node and two witnesses below `folder`, as processes; a context manager that stops them.
 
-    The office's witness cosigns the node's log, the node itself the office's, a bank's witness both. `databases` names other databases than SQLite files, by service (``office``, ``node``).
+    The office's witness cosigns the node's log, the node itself the office's, a bank's witness both. `databases` names other
+    databases than SQLite files, by service (``office``, ``node``).
     """
 
     def __init__(
