@@ -20,6 +20,7 @@ from audit.console.seats import Seat
 from audit.console.texts_consents import DETAILS, TEXTS
 from audit.console.web import Clerk, Console, ConsoleOf, Genuine, SignedIn, language_of, see
 from audit.verifier.consents import open_consent_receipt
+from audit.verifier.errors import LogError
 from models.consent_receipts import AskConsentReceipt, ConsentReceipt, ConsentStatement, qr_texts, receipt_text
 from models.consent_words import TITLES, advice, capture_words, lines_of, mask, purpose_words, words_of
 from models.consents import (
@@ -38,7 +39,7 @@ from models.consents import (
 from models.identity import IdentityError
 from models.logged import Empty
 from models.parties import Role
-from models.problems import Problem
+from models.problems import Damaged, Problem
 from models.scans import LARGEST_SCAN, keep_scan
 from models.web.notices import Notice
 
@@ -265,7 +266,10 @@ def _receipt(seat: Seat, person: Person, number: int) -> tuple[ConsentReceipt, C
         services = office.services
         witnesses = services.witness_keys("office")
         log = services.log_key("office")
-    statement = open_consent_receipt(receipt, services.statement_key(), [log], witnesses, len(witnesses))
+    try:
+        statement = open_consent_receipt(receipt, services.statement_key(), [log], witnesses, len(witnesses))
+    except LogError as error:
+        raise Damaged(f"the consent's receipt does not verify: {error}") from None
     return receipt, statement
 
 

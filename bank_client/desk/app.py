@@ -6,15 +6,15 @@ import time
 
 from fastapi import FastAPI
 
-from bank_client.desk import pages_approver, pages_entry, pages_officer
-from bank_client.desk.forms import LARGEST_FORM
+from bank_client.desk import pages_approver, pages_entry, pages_exposure, pages_officer
 from bank_client.desk.settings import DeskConfig
 from bank_client.desk.web import Desk
+from models.scans import LARGEST_SCAN
 from models.web.app import serve as serve_pages
 from models.web.app import web_app
 from models.web.seats import Clock
 
-LARGEST_BODY = LARGEST_FORM + (64 << 10)
+LARGEST_BODY = LARGEST_SCAN + (64 << 10)
 
 
 def create_app(config: DeskConfig, clock: Clock = time.time) -> FastAPI:
@@ -25,7 +25,7 @@ def create_app(config: DeskConfig, clock: Clock = time.time) -> FastAPI:
         "Xinqiao desk",
         desk.pages,
         desk.seats,
-        [pages.router for pages in (pages_entry, pages_officer, pages_approver)],
+        [pages.router for pages in (pages_entry, pages_officer, pages_exposure, pages_approver)],
         address=config.address,
         largest_body=LARGEST_BODY,
         sweep=desk.sweep,

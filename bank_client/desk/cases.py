@@ -17,6 +17,8 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from audit.verifier.consents import open_consent_receipt
+from audit.verifier.errors import LogError
 from bank_client.batch_results import read_record
 from bank_client.desk import ledger
 from bank_client.desk.approvals import APPROVED, Approvals, Waiting
@@ -27,7 +29,9 @@ from bank_client.desk.ledger import Check, Ledger
 from bank_client.desk.seats import Seat
 from bank_client.private_query import PreparedQuestion, PrivateQuery
 from bank_client.receipts import keep_receipt
-from models.consents import AskStanding, FileConsents, Filed, Standing
+from models.consent_receipts import AskConsentReceipt, ConsentReceipt, receipt_text
+from models.consent_words import words_of
+from models.consents import AskStanding, Consent, FileConsents, Filed, Standing
 from models.logged import Empty
 from models.problems import Damaged, Problem
 from models.records import CheckRecord
@@ -53,6 +57,7 @@ class Case:
     handle: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: str = CONSENT
     standing: Standing | None = None
+    taken: tuple[Consent, ...] = ()
     next_epoch: int = 0
     step: str = ""
     query: PrivateQuery | None = None
@@ -119,7 +124,24 @@ class Cases:
             digest = form.keep(bank.config.data_dir)
             made = consents_of(form, digest, case.subject, bank.config.institution, case.purpose, int(self._clock()))
             bank.office.logged("/consents", FileConsents(consents=made), Filed)
+            case.taken += made
             self.look(seat, case)
+
+    def consent_receipt(self, seat: Seat, consent: Consent) -> str:
+        """The office's receipt of a consent that was taken here, verified, as the file that its owner keeps.
+
+        Raises:
+            Problem: the office gives none, or what it gave does not verify.
+        """
+        with seat.session() as bank:
+            ask, config = AskConsentReceipt(consent=consent.id), bank.config
+            receipt = bank.office.logged("/consents/receipt", ask, ConsentReceipt).answer
+        log, witnesses = config.log_key("office"), config.witness_keys("office")
+        try:
+            statement = open_consent_receipt(receipt, config.office_statement_key(), [log], witnesses, len(witnesses))
+        except LogError as error:
+            raise Damaged(f"the consent's receipt does not verify: {error}") from None
+        return receipt_text(receipt, words_of(statement))
 
     # ---------------------------------------------------------------- the question
 

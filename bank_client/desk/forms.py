@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from models.consents import Capture, Consent, ConsentKind
-from models.durable import write_private
+from models.scans import LARGEST_SCAN, ending_of, keep_scan
 from models.web.notices import Notice
 
-LARGEST_FORM = 10 << 20
 LONGEST_YEARS = 5
 CLOCK_TOLERANCE = 60
 KINDS = (ConsentKind.COLLECTION, ConsentKind.QUERY)
 WAYS = ("signed-form", "fingerprint-form")
-_BEGINNINGS = {b"%PDF-": "pdf", b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,25 +56,16 @@ class ConsentForm:
             raise Notice("consent-witness")
         if not scan:
             raise Notice("consent-scan")
-        if len(scan) > LARGEST_FORM:
-            raise Notice("consent-scan-large", mib=LARGEST_FORM >> 20)
+        if len(scan) > LARGEST_SCAN:
+            raise Notice("consent-scan-large", mib=LARGEST_SCAN >> 20)
         chosen = tuple(ConsentKind(kind) for kind in kinds)
-        form = cls(chosen, tuple(field_sets), tuple(sensitive_fields), last, way, witness, scan)
-        form.ending()
-        return form
-
-    def ending(self) -> str:
-        """What kind of file the scan is; raises `Notice` where it is none of those that any machine shows."""
-        for beginning, ending in _BEGINNINGS.items():
-            if self.scan.startswith(beginning):
-                return ending
-        raise Notice("consent-scan-kind")
+        if ending_of(scan) is None:
+            raise Notice("consent-scan-kind")
+        return cls(chosen, tuple(field_sets), tuple(sensitive_fields), last, way, witness, scan)
 
     def keep(self, data_dir: Path) -> str:
         """Write the scan under its digest; the digest."""
-        digest = hashlib.sha256(self.scan).hexdigest()
-        write_private(data_dir / "forms" / f"{digest}.{self.ending()}", self.scan)
-        return digest
+        return keep_scan(self.scan, data_dir / "forms")
 
 
 def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose: str, now: int) -> tuple[Consent, ...]:

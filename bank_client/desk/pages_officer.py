@@ -10,8 +10,9 @@ from fastapi.responses import FileResponse, Response
 
 from bank_client.config import ConfigError
 from bank_client.desk.cases import ASKING, CONSENT, WAITING, Case
-from bank_client.desk.forms import KINDS, LARGEST_FORM, WAYS, ConsentForm
+from bank_client.desk.forms import KINDS, WAYS, ConsentForm
 from bank_client.desk.ledger import Check
+from bank_client.desk.pages_exposure import card as exposure_card
 from bank_client.desk.seats import Seat
 from bank_client.desk.texts import say
 from bank_client.desk.views import ReceiptView, field_sets_of, receipt_of, sections_of
@@ -21,6 +22,7 @@ from bank_client.receipts import receipt_files
 from models.consents import Purpose
 from models.problems import Problem
 from models.reports import CheckOutcome
+from models.scans import LARGEST_SCAN
 from models.web.notices import Notice
 from models.web.pages import Genuine, language_of, see
 from models.web.refusals import in_words, refusal_of
@@ -152,7 +154,7 @@ def capture(
     entered |= {"until": until, "way": way, "witness": witness}
     try:
         seen_by = witness if witness in _witnesses(desk, seat) else ""
-        data = scan.file.read(LARGEST_FORM + 1) if scan is not None else b""
+        data = scan.file.read(LARGEST_SCAN + 1) if scan is not None else b""
         today = datetime.fromtimestamp(desk.clock()).date()
         form = ConsentForm.read(chosen, named, sensitive, until, way, seen_by, data, today)
         desk.cases.capture(seat, case, form)
@@ -161,6 +163,17 @@ def capture(
     except Problem as problem:
         return _case(request, desk, seat, case, status=409, problem=problem, entered=entered)
     return see(f"/cases/{handle}")
+
+
+@router.get("/cases/{handle}/consents/{number}")
+def consent_receipt(desk: DeskOf, seat: Officer, handle: str, number: int) -> Response:
+    """The receipt of a consent that was taken in this case, for the person to keep."""
+    case = _find(desk, seat, handle)
+    if not 0 <= number < len(case.taken):
+        raise Notice("case-gone", 404)
+    text = desk.cases.consent_receipt(seat, case.taken[number])
+    name = {"Content-Disposition": f'attachment; filename="consent-{number + 1}.txt"'}
+    return Response(text, media_type="text/plain; charset=utf-8", headers=name)
 
 
 @router.post("/cases/{handle}/look", dependencies=[Genuine])
@@ -302,6 +315,8 @@ def _outcome(request: Request, desk: Desk, seat: Seat, handle: str, *, status: i
         receipt=_receipt(desk, seat, check),
         outcomes=tuple(CheckOutcome),
         here=f"/cases/{handle}",
+        handle=handle,
+        **exposure_card(request, desk, seat, handle),
     )
 
 

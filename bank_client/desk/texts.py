@@ -90,6 +90,7 @@ TEXTS = Texts({
     "capture": ("在柜台办理授权", "Take a consent at the counter"),
     "kinds": ("授权种类", "Which consents"),
     "field-sets": ("授权的数据范围", "Which data"),
+    "consent-receipts": ("请把授权凭证交给当事人：", "Give the person the receipts of these consents:"),
     "sensitive": ("敏感数据（须单独同意）", "Sensitive data (each needs a consent of its own)"),
     "sensitive-hint": (
         "每一项都须当事人在授权书上单独签字；这些授权单独登记，可以单独撤回。",
@@ -165,6 +166,25 @@ TEXTS = Texts({
                     "What came is not what was signed. The evidence is kept and the credit office has been told. Do not "
                     "ask the "
                     "same question again by yourself; wait for the office."),
+    # what is owed at other banks
+    "exposure": ("多头借贷", "Owed at other banks"),
+    "exposure-lead": ("询问申请人在所有其他参与银行共欠多少、在几家银行有欠款。"
+                      "申请人须已就“exposure”（其他银行的借款）给出两项授权。各家分别欠多少，任何人都看不到。",
+                      "Asks how much the applicant owes at all other banks that take part, and at how many. Both consents must "
+                      "name “exposure”. Nobody is shown which bank owes what."),
+    "exposure-ask": ("询问其他银行", "Ask the other banks"),
+    "exposure-step-ticket": ("正在取得信用办许可", "The credit office looks at the consents"),
+    "exposure-step-answers": ("正在等待各银行回答", "The other banks answer"),
+    "exposure-step-release": ("信用办正在核对回答", "The credit office checks the answers"),
+    "exposure-step-receipt": ("正在取得日志回执", "The receipt is fetched"),
+    "exposure-sum": ("合计 {amount} 元", "{amount} yuan in all"),
+    "exposure-banks": ("{answered} 家银行作答，其中 {banks} 家有欠款。",
+                       "{answered} banks have answered; something is owed at {banks} of them."),
+    "exposure-missing": ("以下银行未作答，其欠款不在合计内：{banks}", "Not in the sum, since they did not answer: {banks}"),
+    "exposure-known": ("已记入节点日志第 {leaf} 条。离开本案后不再显示。",
+                       "It stands in the node's log as leaf {leaf}. It is not shown again once this case is left."),
+    "exposure-none": ("本网点没有多头借贷查询项目。", "This branch has no project of exposure checks."),
+    "exposure-asked": ("本案已经询问过其他银行。", "The other banks have been asked in this case."),
     "refused": ("查询未获准", "The check was refused"),
     "interrupted-why": ("查询途中工作台停止。若用掉了凭证，请登记为“未使用”。",
                         "The desk stopped during this check. If a ticket was spent, record it as not used."),

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from bank_client.session import Bank
+from models import wire
+from models.consent_receipts import ConsentStatement, parse_receipt
 from models.consents import ConsentKind, FileConsents, Filed, RevokeConsent
 from models.logged import Empty
 from models.reports import CheckOutcome
@@ -167,6 +169,14 @@ def test_a_consent_at_the_counter_counts_for_a_check_at_once(place: Place, fumin
     [form] = (fumin.data_dir / "forms").iterdir()
     assert stat.S_IMODE(form.stat().st_mode) == 0o600
     assert form.read_bytes() == b"%PDF-1.7 signed"
+    assert "授权凭证" in visitor.text
+    receipt = visitor.get(f"{case}/consents/0").text
+    statement = wire.decode(parse_receipt(receipt).statement.payload, ConsentStatement)
+    assert (statement.consent.subject, statement.consent.kind) == (f"citizen:{WITHOUT}", ConsentKind.QUERY)
+    assert (statement.consent.captured_by, statement.consent.witness) == ("fumin/chen", "fumin/yang")
+    assert "查询授权" in receipt
+    assert visitor.get(f"{case}/consents/1").status_code == 404
+    visitor.get(case)
     visitor.ask(case)
     assert "862" in visitor.text
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bank_client.desk.forms import LARGEST_FORM
 from models.logged import Empty
 from models.projects import Target
+from models.scans import LARGEST_SCAN
 from models.web.shield import POLICY
 from tests.desk.place import KNOWN, PASSPHRASE, Branch, Place
 from tests.desk.visitor import Visitor
@@ -151,7 +151,7 @@ def test_a_guests_cookie_is_not_the_sessions(fumin: Branch) -> None:
 
 def test_a_body_beyond_the_limit_is_not_read(fumin: Branch) -> None:
     visitor = Visitor(fumin).sign_in("fumin/chen")
-    answer = visitor.post("/cases/x/consents", files={"scan": ("form.pdf", b"%PDF-" + bytes(LARGEST_FORM + (1 << 20)))})
+    answer = visitor.post("/cases/x/consents", files={"scan": ("form.pdf", b"%PDF-" + bytes(LARGEST_SCAN + (1 << 20)))})
     assert answer.status_code == 413
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy import delete
 from typer.testing import CliRunner
 
 from audit.consent_cli import verify_consent
+from audit.office import tables
 from audit.verifier.consents import open_consent_receipt
 from audit.verifier.errors import LogError
 from audit.verifier.note import VerifierKey
@@ -80,6 +82,17 @@ def test_the_leaf_of_a_filing_names_nobody_and_stands_for_every_word(world: Worl
     commitment = consent_commitment(statement.salt, statement.consent)
     assert leaf["facts"]["root"] == hashlib.sha256(b"\0" + commitment).hexdigest()
     assert commitment != consent_commitment(bytes(32), statement.consent), "the salt counts"
+
+
+def test_erasing_one_consent_leaves_the_receipts_of_the_others(world: World) -> None:
+    filed = [world.consent(f"opaque:erased{n}", ConsentKind.QUERY) for n in range(3)]
+    world.file(*filed)
+    with world.office.engine.begin() as connection:
+        connection.execute(delete(tables.consent).where(tables.consent.c.id == filed[1].id))
+    for consent in (filed[0], filed[2]):
+        assert open_consent_receipt(receipt_of(world, consent), *keys(world)).consent.id == consent.id
+    with pytest.raises(NotFound):
+        receipt_of(world, filed[1])
 
 
 def tampered(receipt: ConsentReceipt) -> dict[str, ConsentReceipt]:
