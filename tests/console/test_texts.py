@@ -20,6 +20,8 @@ FOLDER, SHARED = Path(web.__file__).parent, Path(pages.__file__).parent
 ALL = Texts(TEXTS, *(topic.texts for topic in registry.topics()))
 PAGES = sorted(page for folder in (FOLDER, SHARED) for page in (folder / "templates").glob("*.html"))
 CALL = re.compile(r"""\bt\(\s*["']([a-z_.-]+)["']\s*([~,)])""")
+NAMED_AND_NUMBERED = {"month"}
+"""A month has a number in Chinese and a name in English."""
 IN_CODE = re.compile(r'Notice\("([a-z-]+)"')
 
 
@@ -31,7 +33,7 @@ def test_both_languages_say_everything_with_the_same_gaps() -> None:
     for key, texts in ALL.items():
         assert len(texts) == len(LANGUAGES), key
         assert all(texts), key
-        assert gaps(texts[0]) == gaps(texts[1]), key
+        assert gaps(texts[0]) == gaps(texts[1]) or key in NAMED_AND_NUMBERED, key
         assert not re.search(r"[一-鿿]", texts[1]) or "信桥" in texts[1] or "中文" in texts[1], key
 
 
@@ -65,4 +67,4 @@ def test_pages_hold_no_script_no_style_and_forms_carry_the_token() -> None:
         assert "http://" not in text, page.name
         assert "https://" not in text, page.name
         for form in re.findall(r"<form.*?</form>", text, re.DOTALL):
-            assert 'method="get"' in form or 'name="csrf"' in form, page.name
+            assert 'method="get"' in form or 'name="csrf"' in form or "hidden()" in form, page.name

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -109,9 +110,8 @@ def test_people_banks_projects_and_clerks(town: Town, tmp_path: Path) -> None:
                 town.client(f"{bank}/mo", "office").get(f"/projects/{bank}-loans", ProjectStatus)
         assert town.client("bank-c/mo", "office").get("/projects/bank-c-loans", ProjectStatus).state == "suspended"
         for bank in BANKS:
-            until(
-                lambda bank=bank: refused(lambda: clients[bank].logged("/projects", approvals[bank], ProjectOpened)), deadline
-            )
+            ask = partial(clients[bank].logged, "/projects", approvals[bank], ProjectOpened)
+            until(partial(refused, ask), deadline)
         asked = {"HX-Request": "true"}
         until(lambda: browser.get("/session", headers=asked).headers.get("hx-redirect") == "/signin", deadline)
     with pytest.raises(Suspended):
