@@ -201,7 +201,7 @@ def _auditor(config: Path) -> Iterator[tuple[Auditor, ZoneInfo]]:
     """The auditor whom the settings name; what can be put right is told in a sentence."""
     from audit.client.auditor import Auditor
     from audit.client.session import OfficeSession
-    from audit.dossier.checks import Mismatch, Missing
+    from audit.dossier.evidence import Mismatch, Missing
     from models.key_files import ConfigError, load_key
     from models.problems import Problem
 

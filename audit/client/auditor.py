@@ -15,7 +15,8 @@ from datetime import UTC, datetime, tzinfo
 from audit.client.services import ServiceName
 from audit.client.session import OfficeSession
 from audit.dossier.bundle import Verdict, verify_bundle
-from audit.dossier.checks import FAILED, Check, LogTrust, Trust, check_access
+from audit.dossier.checks import check_access
+from audit.dossier.evidence import FAILED, Check, LogTrust, Trust
 from models.alarms import AlarmHistory, Alarms, AskAlarm, AskAlarms, HandleAlarm
 from models.cases import AddItem, AskCase, AskCases, Bundle, Case, Cases, CloseCase, ItemKind, OpenCase
 from models.oversight import MOST_FOUND, AskDossier, Dossier, FoundAccess, FoundAccesses, SearchAccesses

@@ -12,7 +12,7 @@ from audit.console.registry import Entry, Topic, Waits
 from audit.console.session import OfficeSession
 from audit.console.web import Auditor, ConsoleOf, Genuine, language_of, see
 from audit.dossier.bundle import Verdict
-from audit.dossier.checks import Mismatch, Missing
+from audit.dossier.evidence import Mismatch, Missing
 from audit.dossier.words import name_of
 from models.alarm_rules import RULES, Rule, rule_of
 from models.alarms import OPEN, STATES, AskAlarms
@@ -141,8 +141,8 @@ def check(request: Request, console: ConsoleOf, seat: Auditor, number: int) -> R
         _, verdict = _verified(work, number)
         names = {person.id: person.name for person in office.directory().people}
     place = LANGUAGES.index(language_of(request))
-    checks = [("", one, name_of(one)[place]) for one in verdict.own]
-    checks += [(str(access), one, name_of(one)[place]) for access, all_ in verdict.accesses.items() for one in all_]
+    groups = [("", verdict.own), *((str(access), all_) for access, all_ in verdict.accesses.items())]
+    checks = [(access, [(one, name_of(one)[place]) for one in all_]) for access, all_ in groups]
     files = len(verdict.bundle.files) - 1
     return console.page(request, "audit_case.html", case=found, names=names, checks=checks, files=files,
                         failed=len(verdict.failed), here=f"/cases/{number}")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.dossier.checks import ABSENT, FAILED, VERIFIED
+from audit.dossier.evidence import ABSENT, FAILED, VERIFIED
 from models.oversight import RESULTS
 
 _RESULTS = {
@@ -56,6 +56,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "access-checks": ("逐项核对", "Checks"),
     "access-failed": ("有 {count} 项没有通过核对！", "{count} checks do not hold!"),
     "access-consents": ("授权", "Consents"),
+    "audit-consent-collection": ("采集授权", "collection"),
+    "audit-consent-query": ("查询授权", "query"),
+    "audit-consent-modelling": ("建模授权", "modelling"),
     "access-raw": ("日志原文与证明", "Leaves and receipts as they are"),
     "access-add": ("加入案件", "Add to a case"),
     "access-nocase": ("没有进行中的案件；请先立案。", "No case is open; open one first."),
@@ -64,6 +67,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "days-lead": ("许可 = 计算 + 未使用，且每一笔在两份日志中都有记录。不符的会报警。",
                   "Tickets = evaluations + unused ones, each with its leaf in both logs. What does not fit is an alarm."),
     "days-none": ("还没有对账记录。", "No day was reconciled yet."),
+    "weekdays": ("一 二 三 四 五 六 日", "Mon Tue Wed Thu Fri Sat Sun"),
+    "month": ("{number}月", "{name}"),
     "day-whole": ("相符", "all fits"),
     "day-findings": ("有不符", "something does not fit"),
     "day-incomplete": ("未完成", "incomplete"),

@@ -26,19 +26,10 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.dossier import parts
-from audit.dossier.checks import (
-    FAILED,
-    OFFICE,
-    Check,
-    Mismatch,
-    Missing,
-    Trust,
-    check_access,
-    find_person,
-    open_leaf,
-    run_check,
-)
+from audit.dossier.checks import check_access
+from audit.dossier.evidence import FAILED, OFFICE, Check, Mismatch, Missing, Said, Trust, find_person, open_leaf, run_check
 from models import wire
+from models.alarm_rules import rule_of
 from models.alarms import AlarmHistory
 from models.cases import Case, ItemKind
 from models.oversight import FoundAccess
@@ -119,7 +110,7 @@ def open_bundle(data: bytes, office: Ed25519PublicKey) -> OpenedBundle:
     """Read a bundle; raises `Mismatch`, `Missing` or a `Problem` where a byte or the signature is not as it was made."""
     files = _untar(data)
     if MANIFEST not in files:
-        raise Missing("this is no bundle: it has no manifest")
+        raise Missing("this is no bundle: it has no manifest", "不是证据包：没有清单")
     # (1) the file is written as the office writes it: nothing beside, behind or between its files
     if _tar(files) != data:
         raise Mismatch("the file is not byte for byte what the office wrote: it was changed, or packed anew")
@@ -136,7 +127,7 @@ def open_bundle(data: bytes, office: Ed25519PublicKey) -> OpenedBundle:
         if hashlib.sha256(files[name]).digest() != digest:
             raise Mismatch(f"{name} is not what the office signed")
     if CASE not in files:
-        raise Missing("the bundle has no case")
+        raise Missing("the bundle has no case", "证据包中没有案件")
     return OpenedBundle(manifest, parts.from_json(files[CASE], Case), files)
 
 
@@ -186,25 +177,27 @@ def finding_leaf(number: int, log: str) -> str:
 # ---------------------------------------------------------------------- checks
 
 
-def _check_keys(opened: OpenedBundle, trust: Trust) -> str:
+def _check_keys(opened: OpenedBundle, trust: Trust) -> Said:
     known = {str(log.key) for log in trust.logs}
     if not known & set(opened.manifest.log_keys):
         raise Mismatch("none of the log keys given is one that the office names: another office's or an older bundle's keys?")
-    return f"exported by {opened.manifest.made_by}, under keys that the reader holds"
+    by = opened.manifest.made_by
+    return f"exported by {by}, under keys that the reader holds", f"{by} 导出，密钥与读者所持一致"
 
 
-def _check_directory(opened: OpenedBundle, trust: Trust) -> str:
+def _check_directory(opened: OpenedBundle, trust: Trust) -> Said:
     if DIRECTORY not in opened.files:
-        raise Missing("not part of this evidence")
+        raise Missing
     signed = wire.decode(opened.files[DIRECTORY], Signed)
     directory = wire.open_signed(signed, Directory, OFFICE, trust.office)
     for person in directory.people:
         if find_person(opened.files, person.id, trust).key != person.key:
             raise Mismatch(f"{person.id} has another key in the directory than in the enrolment leaf")
-    return f"{len(directory.people)} people with the keys that their enrolment leaves name"
+    count = len(directory.people)
+    return f"{count} people with the keys that their enrolment leaves name", f"{count} 人的密钥与登记日志一致"
 
 
-def _check_items(opened: OpenedBundle) -> str:
+def _check_items(opened: OpenedBundle) -> Said:
     for number in _refs(opened.case, ItemKind.ACCESS):
         found = files_of(opened.files, number).get(parts.ACCESS)
         if found is None or parts.from_json(found, FoundAccess).id != number:
@@ -213,22 +206,25 @@ def _check_items(opened: OpenedBundle) -> str:
         found = opened.files.get(alarm_name(number))
         if found is None or parts.from_json(found, AlarmHistory).alarm.id != number:
             raise Mismatch(f"alarm {number} is missing or another one")
-    return f"{len(opened.case.items)} items, all there"
+    count = len(opened.case.items)
+    return f"{count} items, all there", f"{count} 项，齐全"
 
 
-def _check_finding(files: Mapping[str, bytes], number: int, trust: Trust) -> str:
+def _check_finding(files: Mapping[str, bytes], number: int, trust: Trust) -> Said:
     if finding_name(number) not in files:
         raise Mismatch("the finding is missing")
     finding = parts.from_json(files[finding_name(number)], Finding)
-    places = []
+    places: list[Said] = []
     for log, index in (("node", finding.node_index), ("office", finding.office_index)):
         stem = finding_leaf(number, log)
         if index < 0 or stem + parts.LEAF not in files:
             continue
         if open_leaf(files, stem, trust).index != index:
             raise Mismatch("a leaf of the finding stands elsewhere than the finding says")
-        places.append(f"entry {index} of the {log}'s log")
-    return f"{finding.rule} of {finding.day}: " + (" and ".join(places) or "no leaf belongs to it")
+        places.append((f"entry {index} of the {log}'s log", f"{'节点' if log == 'node' else '信用办'}日志第 {index} 条"))
+    en, zh = (sep.join(one[place] for one in places) for place, sep in enumerate((" and ", "，")))
+    rule = rule_of(finding.rule)
+    return f"{rule.en}, {finding.day}: {en or 'no leaf belongs to it'}", f"{rule.zh}，{finding.day}：{zh or '不涉及日志条目'}"
 
 
 def _refs(case: Case, kind: ItemKind) -> list[int]:

@@ -8,142 +8,49 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from audit.dossier import parts
-from audit.verifier.checkpoint import open_checkpoint
-from audit.verifier.errors import LogError
-from audit.verifier.note import VerifierKey
-from audit.verifier.proof import Receipt
-from crypto.errors import CryptoError
+from audit.dossier.evidence import (
+    ABSENT,
+    NODE,
+    OFFICE,
+    Check,
+    LeafFacts,
+    Mismatch,
+    Missing,
+    Said,
+    Trust,
+    check_same,
+    file_of,
+    find_person,
+    object_of,
+    open_leaf,
+    open_opening,
+    run_check,
+)
 from crypto.request_proof import verify_request_proof
 from models import wire
 from models.batches import BatchApproval
 from models.consents import ANY, ConsentKind
 from models.oversight import FoundAccess
-from models.problems import Problem
 from models.projects import ProjectApproval
 from models.reports import CheckReport
 from models.tables import Manifest, Seal
 from models.tickets import Ticket, TicketApproval
 from models.wire import Signed
 
-VERIFIED, FAILED, ABSENT = "verified", "failed", "absent"
-OFFICE, NODE = "office", "node/service"
 EVALUATION_TOLERANCE = 120
 """Seconds between a ticket's end and its evaluation's leaf: a request that was under way, and two clocks."""
 M = TypeVar("M", bound=wire.Message)
 
 
-@dataclass(frozen=True)
-class LogTrust:
-    """A log's key, and the witnesses of whom `quorum` must have cosigned its receipts."""
-
-    key: VerifierKey
-    witnesses: tuple[VerifierKey, ...] = ()
-    quorum: int = 0
-
-
-@dataclass(frozen=True)
-class Trust:
-    """The keys that a reader holds: the office's statement key, and those of both logs (more than one after a key change)."""
-
-    office: Ed25519PublicKey
-    logs: tuple[LogTrust, ...]
-
-    def of(self, checkpoint: str) -> LogTrust:
-        """What is known of the log that a checkpoint names; raises `Mismatch`."""
-        origin = checkpoint.partition("\n")[0]
-        known = [log for log in self.logs if log.key.name == origin]
-        if not known:
-            raise Mismatch(f"no key is known for the log {origin!r}: give its verifier key")
-        return known[0] if len(known) == 1 else _signer(known, checkpoint)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check; `name` is one of `NAMES`, `detail` says what was found, or what is wrong."""
-
-    name: str
-    state: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class LeafFacts:
-    """A leaf whose receipt verified: what it says, where it stands, and who cosigned."""
-
-    said: dict[str, Any]
-    index: int
-    witnesses: tuple[str, ...]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The facts in it."""
-        found = self.said.get("facts")
-        return found if isinstance(found, dict) else {}
-
-
-class Missing(Exception):
-    """A piece of evidence is not there; the text says why."""
-
-
-class Mismatch(Exception):
-    """Two pieces of evidence do not say the same."""
-
-
 def check_access(files: Mapping[str, bytes], trust: Trust) -> list[Check]:
     """Every check of `NAMES` on one access's files, in that order; none raises."""
     return list(_Access(files, trust).checks())
-
-
-def run_check(name: str, check: Callable[[], str]) -> Check:
-    """A check's outcome: `check` gives what it found, or raises what is wrong."""
-    try:
-        return Check(name, VERIFIED, check())
-    except Missing as missing:
-        return Check(name, ABSENT, str(missing))
-    except Problem as problem:
-        return Check(name, FAILED, problem.detail)
-    except (Mismatch, LogError, CryptoError, ValueError) as error:
-        return Check(name, FAILED, str(error))
-
-
-def open_leaf(files: Mapping[str, bytes], stem: str, trust: Trust) -> LeafFacts:
-    """A leaf under its receipt; raises `Missing`, `LogError`."""
-    entry, receipt = _file(files, stem + parts.LEAF), _file(files, stem + parts.RECEIPT)
-    parsed = Receipt.parse(receipt.decode())
-    log = trust.of(parsed.checkpoint)
-    parsed.verify(entry, [log.key], log.witnesses, log.quorum)
-    signed = open_checkpoint(parsed.checkpoint, [log.key], log.witnesses, log.quorum)
-    said = _json(entry)
-    return LeafFacts(said, parsed.index, tuple(sorted({one.key.name for one in signed.cosignatures})))
-
-
-def open_opening(files: Mapping[str, bytes], stem: str, leaf: LeafFacts) -> dict[str, Any]:
-    """What a leaf commits to; raises `Missing` where it was erased, `Mismatch`."""
-    opening = _file(files, stem + parts.OPENING)
-    if hashlib.sha256(opening).hexdigest() != leaf.said.get("opening"):
-        raise Mismatch("the opening is not what the leaf commits to")
-    return _json(opening[32:])
-
-
-def find_person(files: Mapping[str, bytes], person: str, trust: Trust) -> parts.PersonEvidence:
-    """Somebody's key and role as the enrolment leaf in the office's log has them; raises `Missing`, `Mismatch`, `LogError`."""
-    stem = parts.person_name(person)
-    found = parts.from_json(_file(files, stem + "-key.json"), parts.PersonEvidence)
-    leaf = open_leaf(files, stem, trust)
-    opening = open_opening(files, stem, leaf)
-    said = (opening.get("enrolled"), opening.get("key"), leaf.facts.get("home"), leaf.facts.get("role"))
-    if leaf.said.get("action") != "enrol.person" or said != (person, found.key.hex(), found.institution, found.role):
-        raise Mismatch("the key or role is not that of the enrolment leaf")
-    return found
 
 
 class _Access:
@@ -158,18 +65,21 @@ class _Access:
             outcome = run_check(name, lambda check=check: check(self))  # type: ignore[misc]
             missing = self._missing.get(name)
             if outcome.state == ABSENT and missing:
-                outcome = Check(name, ABSENT, missing)
+                outcome = Check(name, ABSENT, *missing)
             yield outcome
 
     # ---------------------------------------------------------------- what the checks use
 
     @cached_property
-    def _missing(self) -> dict[str, Any]:
-        return _json(self._files[parts.MISSING]) if parts.MISSING in self._files else {}
+    def _missing(self) -> dict[str, Said]:
+        """Why something could not be had, as the office says."""
+        if parts.MISSING not in self._files:
+            return {}
+        return {name: (str(why[0]), str(why[-1])) for name, why in object_of(self._files[parts.MISSING]).items() if why}
 
     @cached_property
     def _row(self) -> FoundAccess:
-        return parts.from_json(_file(self._files, parts.ACCESS), FoundAccess)
+        return parts.from_json(file_of(self._files, parts.ACCESS), FoundAccess)
 
     @cached_property
     def _leaf(self) -> LeafFacts:
@@ -178,17 +88,17 @@ class _Access:
     @cached_property
     def _ticket(self) -> Ticket:
         if not self._row.ticket:
-            raise Missing("no ticket was given")
+            raise Missing("no ticket was given", "没有给出许可")
         return wire.open_signed(self._signed(parts.TICKET), Ticket, OFFICE, self._trust.office)
 
     @cached_property
     def _request(self) -> parts.RequestEvidence:
         if not self._row.ticket:
-            raise Missing("no ticket was given")
-        return parts.from_json(_file(self._files, parts.REQUEST), parts.RequestEvidence)
+            raise Missing("no ticket was given", "没有给出许可")
+        return parts.from_json(file_of(self._files, parts.REQUEST), parts.RequestEvidence)
 
     def _signed(self, name: str) -> Signed:
-        return wire.decode(_file(self._files, name), Signed)
+        return wire.decode(file_of(self._files, name), Signed)
 
     def _person(self, person: str) -> parts.PersonEvidence:
         return find_person(self._files, person, self._trust)
@@ -203,122 +113,134 @@ class _Access:
 
     # ---------------------------------------------------------------- the checks
 
-    def office_leaf(self) -> str:
+    def office_leaf(self) -> Said:
         leaf, row = self._leaf, self._row
         if leaf.said.get("institution") != row.bank or abs(int(leaf.said.get("at", 0)) - row.at) > 60:
             raise Mismatch("the leaf is of another institution or time than the access")
-        _same(leaf.facts.get("ticket", ""), row.ticket, "ticket")
+        check_same(leaf.facts.get("ticket", ""), row.ticket, "ticket")
         refused = row.outcome not in {"granted", "looked", "looked-in-vain"}
         if refused != (leaf.said.get("outcome") == "refused") or (refused and leaf.said.get("problem") != row.outcome):
             raise Mismatch("the leaf tells another outcome than the access")
-        return f"entry {leaf.index} of the office's log, cosigned by {', '.join(leaf.witnesses) or 'no witness asked for'}"
+        return _placed(leaf, "the office's log", "信用办日志")
 
-    def opening(self) -> str:
+    def opening(self) -> Said:
         said = open_opening(self._files, parts.OFFICE_LEAF, self._leaf)
-        _same((said.get("person"), said.get("subject")), (self._row.officer, self._row.subject), "officer or subject")
-        return f"the leaf commits to officer {self._row.officer} and to this subject"
+        check_same((said.get("person"), said.get("subject")), (self._row.officer, self._row.subject), "officer or subject")
+        officer = self._row.officer
+        return f"the leaf commits to officer {officer} and to this subject", f"日志承诺的是信贷员 {officer} 和这位当事人"
 
-    def ticket(self) -> str:
+    def ticket(self) -> Said:
         context, row = self._ticket.context, self._row
-        _same(self._signed(parts.TICKET).digest(), row.ticket, "digest")
+        check_same(self._signed(parts.TICKET).digest(), row.ticket, "digest")
         said = (context.bank, context.officer, context.purpose, context.project, context.table, context.epoch)
-        _same(said, (row.bank, row.officer, row.purpose, row.project, row.table, row.epoch), "bank, officer, purpose or table")
-        return f"signed by the office for {context.purpose}, table {context.table} epoch {context.epoch}"
+        check_same(
+            said, (row.bank, row.officer, row.purpose, row.project, row.table, row.epoch), "bank, officer, purpose or table"
+        )
+        where = f"{context.table} · {context.epoch}"
+        return f"signed by the office for {context.purpose}, table {where}", f"信用办签名：{context.purpose}，数据表 {where}"
 
-    def request_proof(self) -> str:
+    def request_proof(self) -> Said:
         ticket, request = self._ticket, self._request
-        _same(request.subject, self._row.subject, "subject")
+        check_same(request.subject, self._row.subject, "subject")
         verify_request_proof(request.subject.encode(), ticket.element, ticket.context.binding(), request.proof)
-        return "the bank proved that it blinded this very subject"
+        return "the bank proved that it blinded this very subject", "零知识证明成立：盲化的正是这位当事人"
 
-    def consents(self) -> str:
+    def consents(self) -> Said:
         ticket, request, row = self._ticket, self._request, self._row
         committed = hashlib.sha256(request.salt + "\n".join(request.query_consents).encode()).digest()
-        _same(committed, ticket.consent, "consent commitment")
-        _same(committed.hex(), self._leaf.facts.get("consent"), "consent commitment in the leaf")
-        known = {one.id: one for one in parts.from_json(_file(self._files, parts.CONSENTS), parts.ConsentsEvidence).consents}
+        check_same(committed, ticket.consent, "consent commitment")
+        check_same(committed.hex(), self._leaf.facts.get("consent"), "consent commitment in the leaf")
+        known = {one.id: one for one in parts.from_json(file_of(self._files, parts.CONSENTS), parts.ConsentsEvidence).consents}
         relied = [(name, ConsentKind.QUERY) for name in request.query_consents]
         relied += [(name, ConsentKind.COLLECTION) for name in request.collection_consents]
         for name, kind in relied:
             consent = known.get(name)
             if consent is None:
-                raise Missing(f"consent {name} is not there any more")
+                raise Missing(f"consent {name} is not there any more", f"授权 {name} 已不在")
             stood = consent.valid_from <= row.at < consent.valid_to and not 0 < consent.revoked_at <= row.at
             if consent.kind is not kind or not stood or not {ANY, row.purpose} & set(consent.purposes):
                 raise Mismatch(f"consent {name} does not cover this question")
-        return f"{len(relied)} consents stood, as the ticket commits to: " + ", ".join(name for name, _ in relied)
+        names = ", ".join(name for name, _ in relied)
+        return f"{len(relied)} consents stood, as the ticket commits to: {names}", f"{len(relied)} 项授权当时有效：{names}"
 
-    def approval(self) -> str:
+    def approval(self) -> Said:
         ticket = self._ticket
         said, person = self._open(parts.APPROVAL, TicketApproval, ["approver"])
-        _same((said.subject, said.context), (self._row.subject, ticket.context.digest()), "subject or context")
+        check_same((said.subject, said.context), (self._row.subject, ticket.context.digest()), "subject or context")
         if person.id == self._row.officer:
             raise Mismatch("the approver is the one who asked")
-        return f"approved by {person.id}"
+        return f"approved by {person.id}", f"{person.id} 批准"
 
-    def project(self) -> str:
+    def project(self) -> Said:
         if not self._row.project:
-            raise Missing("no project is part of a look at consents")
+            raise Missing("no project is part of a look at consents", "查看授权不涉及项目")
         approval = wire.open_signed(self._signed(parts.PROJECT), ProjectApproval, OFFICE, self._trust.office)
         project, row = approval.project, self._row
-        _same(project.id, row.project, "project")
+        check_same(project.id, row.project, "project")
         if row.bank not in project.members or not project.valid_from <= row.at < project.valid_to:
             raise Mismatch("the project is another bank's, or was not in its period")
         if approval.decided_by == project.requested_by:
             raise Mismatch("whoever asked for the project approved it")
-        return f"project {project.id}, approved by {approval.decided_by}: {approval.reason}"
+        decided = f"{approval.decided_by}: {approval.reason}"
+        return f"project {project.id}, approved by {decided}", f"项目 {project.id}，批准人 {decided}"
 
-    def batch(self) -> str:
+    def batch(self) -> Said:
         row = self._row
         if not row.batch:
-            raise Missing("the question belongs to no batch")
-        batch = parts.from_json(_file(self._files, parts.BATCH), parts.BatchEvidence)
+            raise Missing("the question belongs to no batch", "逐笔查询，不属于批次")
+        batch = parts.from_json(file_of(self._files, parts.BATCH), parts.BatchEvidence)
         said = (batch.id, batch.bank, batch.officer, batch.project, batch.purpose)
-        _same(said, (row.batch, row.bank, row.officer, row.project, row.purpose), "batch")
+        check_same(said, (row.batch, row.bank, row.officer, row.project, row.purpose), "batch")
         if not batch.valid_from <= row.at < batch.valid_to:
             raise Mismatch("the question came outside of the batch's period")
+        told = f"{batch.id}, {batch.place}"
         if parts.BATCH_APPROVAL not in self._files:
-            return f"{batch.id}, {batch.place}, {batch.size} subjects, {batch.state}"
+            return f"{told}, {batch.size} subjects, {batch.state}", f"{told}，{batch.size} 人，{batch.state}"
         approval, person = self._open(parts.BATCH_APPROVAL, BatchApproval, ["approver"])
-        _same((approval.batch, approval.digest), (batch.id, batch.digest), "batch")
-        return f"{batch.id}, {batch.place}, {batch.size} subjects, approved by {person.id}"
+        check_same((approval.batch, approval.digest), (batch.id, batch.digest), "batch")
+        return f"{told}, {batch.size} subjects, approved by {person.id}", f"{told}，{batch.size} 人，{person.id} 批准"
 
-    def manifest(self) -> str:
+    def manifest(self) -> Said:
         context = self._ticket.context
         node = Ed25519PublicKey.from_public_bytes(self._person(NODE).key)
         signed = self._signed(parts.manifest_name(context.table, context.epoch))
         manifest = wire.open_signed(signed, Manifest, "node", node)
         seal = wire.open_signed(self._signed(parts.seal_name(context.table, context.epoch)), Seal, OFFICE, self._trust.office)
-        _same((manifest.table, manifest.epoch), (context.table, context.epoch), "table")
-        _same((seal.table, seal.epoch, seal.manifest), (context.table, context.epoch, signed.digest()), "sealed manifest")
-        return f"the node's manifest of {', '.join(manifest.fields) or manifest.model}, under the office's seal"
+        check_same((manifest.table, manifest.epoch), (context.table, context.epoch), "table")
+        check_same((seal.table, seal.epoch, seal.manifest), (context.table, context.epoch, signed.digest()), "sealed manifest")
+        holds = ", ".join(manifest.fields) or manifest.model
+        return f"the node's manifest of {holds}, under the office's seal", f"节点的清单（{holds}），信用办已盖章"
 
-    def node_leaf(self) -> str:
+    def node_leaf(self) -> Said:
         ticket, row = self._ticket, self._row
         leaf = open_leaf(self._files, parts.NODE_LEAF, self._trust)
         if leaf.said.get("action") != "check.evaluate" or leaf.said.get("outcome") != "done":
             raise Mismatch("the leaf is not an evaluation that was done")
         names = ("ticket", "table", "epoch", "purpose", "project")
         said = (leaf.said.get("institution"), *(leaf.facts.get(name) for name in names))
-        _same(said, (row.bank, row.ticket, row.table, row.epoch, row.purpose, row.project), "ticket, table or purpose")
+        check_same(said, (row.bank, row.ticket, row.table, row.epoch, row.purpose, row.project), "ticket, table or purpose")
         if int(leaf.said.get("at", 0)) > ticket.context.expires + EVALUATION_TOLERANCE:
             raise Mismatch("the evaluation came after the ticket's end")
-        return f"entry {leaf.index} of the node's log, cosigned by {', '.join(leaf.witnesses) or 'no witness asked for'}"
+        return _placed(leaf, "the node's log", "节点日志")
 
-    def reports(self) -> str:
+    def reports(self) -> Said:
         number, last, before = 0, None, ""
         while parts.report_name(number) in self._files:
             name = parts.report_name(number)
             last, _ = self._open(name, CheckReport, ["loan_officer"])
-            _same((last.ticket, last.corrects), (self._row.ticket, before), "ticket, or the report that it corrects")
+            check_same((last.ticket, last.corrects), (self._row.ticket, before), "ticket, or the report that it corrects")
             before, number = self._signed(name).digest(), number + 1
         if last is None:
-            raise Missing("the bank has not reported what became of it")
-        _same(str(last.outcome), self._row.report, "outcome")
-        return f"signed by the bank: {last.outcome}" + (f", after {number - 1} corrections" if number > 1 else "")
+            raise Missing("the bank has not reported what became of it", "银行尚未报告结果")
+        check_same(str(last.outcome), self._row.report, "outcome")
+        corrected = number - 1
+        return (
+            f"signed by the bank: {last.outcome}, corrected {corrected} times",
+            f"银行签名：{last.outcome}，更正 {corrected} 次",
+        )
 
 
-_CHECKS: dict[str, Callable[[_Access], str]] = {
+_CHECKS: dict[str, Callable[[_Access], Said]] = {
     "office-leaf": _Access.office_leaf,
     "opening": _Access.opening,
     "ticket": _Access.ticket,
@@ -334,32 +256,9 @@ _CHECKS: dict[str, Callable[[_Access], str]] = {
 NAMES = tuple(_CHECKS)
 
 
-def _signer(known: Sequence[LogTrust], checkpoint: str) -> LogTrust:
-    """Of several keys of one log, the one that signed."""
-    for log in known:
-        with suppress(LogError):
-            open_checkpoint(checkpoint, [log.key])
-            return log
-    return known[0]
-
-
-def _file(files: Mapping[str, bytes], name: str) -> bytes:
-    data = files.get(name)
-    if data is None:
-        raise Missing("not part of this evidence")
-    return data
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    try:
-        said = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Mismatch("this is not JSON as the office writes it") from None
-    if not isinstance(said, dict):
-        raise Mismatch("this is not a JSON object")
-    return said
-
-
-def _same(found: object, expected: object, what: str) -> None:
-    if found != expected:
-        raise Mismatch(f"{what}: two pieces of evidence do not say the same")
+def _placed(leaf: LeafFacts, log: str, log_zh: str) -> Said:
+    witnesses = ", ".join(leaf.witnesses)
+    return (
+        f"entry {leaf.index} of {log}, cosigned by {witnesses or 'no witness asked for'}",
+        f"{log_zh}第 {leaf.index} 条，{f'{witnesses} 联署' if witnesses else '没有要求见证'}",
+    )

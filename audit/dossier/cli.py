@@ -15,7 +15,7 @@ from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
 from models.problems import Problem
 
 if TYPE_CHECKING:
-    from audit.dossier.checks import LogTrust
+    from audit.dossier.evidence import LogTrust
 
 
 def verify_bundle(
@@ -29,7 +29,7 @@ def verify_bundle(
 ) -> None:
     """Check a case's evidence: the file, its signature, every leaf, ticket, proof and report. Ends with 1 if one fails."""
     from audit.dossier.bundle import verify_bundle as verify
-    from audit.dossier.checks import Mismatch, Missing, Trust
+    from audit.dossier.evidence import Mismatch, Missing, Trust
     from audit.dossier.words import tell
 
     try:
@@ -46,7 +46,7 @@ def verify_bundle(
 
 
 def _logs(keys: list[str], witnesses: list[str], quorum: int) -> tuple[LogTrust, ...]:
-    from audit.dossier.checks import LogTrust
+    from audit.dossier.evidence import LogTrust
 
     known = tuple(_verifier_key(key, COSIGNATURE_V1) for key in witnesses)
     return tuple(LogTrust(_verifier_key(key, ED25519), known, quorum if known else 0) for key in keys)

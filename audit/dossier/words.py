@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from audit.dossier.bundle import Verdict
-from audit.dossier.checks import ABSENT, FAILED, VERIFIED, Check
+from audit.dossier.evidence import ABSENT, FAILED, VERIFIED, Check
 
 STATES = {VERIFIED: ("已核实", "verified"), FAILED: ("未通过", "NOT verified"), ABSENT: ("没有", "not there")}
 CHECKS: dict[str, tuple[str, str]] = {

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from audit.dossier import parts
-from audit.dossier.checks import NODE
+from audit.dossier.evidence import NODE
 from audit.office.mirror import ENROL, follow_node, follow_own, person_digest
 from audit.office.office import OFFICE_KEY_ID, Office
 from audit.office.store import accesses, projects, seen
@@ -53,7 +53,7 @@ class _Gathering:
         self._office = office
         self._found = found
         self._files: dict[str, bytes] = {parts.ACCESS: parts.to_json(found)}
-        self._missing: dict[str, str] = {}
+        self._missing: dict[str, tuple[str, str]] = {}
         self._people = {found.officer, NODE}
 
     def files(self) -> dict[str, bytes]:
@@ -80,11 +80,14 @@ class _Gathering:
     def _office_leaf(self, connection: Connection) -> None:
         index = kept.index_of(connection, accesses.queue_id(connection, self._found.id))
         if index is None:
-            self._missing["office-leaf"] = "the leaf has no index yet; ask again in a moment"
+            self._missing["office-leaf"] = ("the leaf has no index yet; ask again in a moment", "日志尚未编号，请稍后再看")
             return
         leaf = office_leaf(self._office, connection, index, parts.OFFICE_LEAF)
         if parts.OFFICE_LEAF + parts.OPENING not in leaf:
-            self._missing["opening"] = "what this leaf commits to was erased; the leaf itself stays verifiable"
+            self._missing["opening"] = (
+                "what this leaf commits to was erased; the leaf itself stays verifiable",
+                "承诺的内容已依法删除；日志本身仍可核验",
+            )
         self._files |= leaf
 
     def _ticket(self, connection: Connection, row: Row[Any], context: TicketContext) -> None:
@@ -106,7 +109,7 @@ class _Gathering:
         consents = kept.consents(connection, [*query, *collection])
         self._files[parts.CONSENTS] = parts.to_json(parts.ConsentsEvidence(consents=consents))
         if row.approval is None:
-            self._missing["approval"] = "this bank requires no second approval of each question"
+            self._missing["approval"] = ("this bank requires no second approval of each question", "该行不要求逐笔第二人批准")
         else:
             self._files[parts.APPROVAL] = bytes(row.approval)
             self._signer(bytes(row.approval))
@@ -149,13 +152,16 @@ class _Gathering:
                 with self._office.engine.connect() as connection:
                     leaf = seen.find(connection, NODE_LOG, EVALUATE, self._found.ticket)
             if leaf is None:
-                self._missing["node-leaf"] = "the node's log has no evaluation of this ticket: it was not used"
+                self._missing["node-leaf"] = (
+                    "the node's log has no evaluation of this ticket: it was not used",
+                    "节点日志中没有这份许可的计算：没有使用",
+                )
                 return
             self._files |= node_leaf(self._office, leaf.index, leaf.leaf, parts.NODE_LEAF)
         except Problem as problem:
-            self._missing["node-leaf"] = problem.detail
+            self._missing["node-leaf"] = (problem.detail, f"节点的日志没有取到：{problem.detail}")
         except LogError as error:
-            self._missing["node-leaf"] = f"the node's log does not verify: {error}"
+            self._missing["node-leaf"] = (f"the node's log does not verify: {error}", f"节点日志核验失败：{error}")
 
     def _signer(self, document: bytes) -> None:
         self._people.add(decode(document, Signed).signer)

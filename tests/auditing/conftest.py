@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from audit.dossier.checks import LogTrust, Trust
+from audit.dossier.evidence import LogTrust, Trust
 from audit.office.office import Office
 from audit.office.reconcile import reconcile
 from models import wire
@@ -76,8 +76,10 @@ class Audited:
         return result.ticket
 
     def spend(self, *tickets: Signed) -> Evaluations:
-        path = f"/tables/{self.table}/evaluate"
-        return self.pair.client(OFFICER).logged(path, EvaluateTickets(tickets=tickets), Evaluations).answer
+        path, log = f"/tables/{self.table}/evaluate", self.pair.app.state.node.log
+        answer = self.pair.client(OFFICER).logged(path, EvaluateTickets(tickets=tickets), Evaluations)
+        log.wait_cosigned(answer.leaves[-1].index, 20.0)
+        return answer.answer
 
     def report(self, ticket: str, outcome: CheckOutcome, **changes: Any) -> None:
         said = CheckReport(ticket=ticket, outcome=outcome, decided_at=self.world.now, reference="case 7", **changes)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit.dossier import bundle as bundles
-from audit.dossier.checks import ABSENT, FAILED, VERIFIED, LogTrust, Mismatch, Missing, Trust
+from audit.dossier.evidence import ABSENT, FAILED, VERIFIED, LogTrust, Mismatch, Missing, Trust
 from audit.dossier.words import tell
 from models.alarms import ACKNOWLEDGED, CLOSED, OPEN, AlarmHistory, Alarms, AskAlarm, AskAlarms, HandleAlarm
 from models.cases import AddItem, AskCase, AskCases, Bundle, Case, Cases, CloseCase, ItemKind, OpenCase

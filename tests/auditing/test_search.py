@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from audit.dossier.checks import ABSENT, FAILED, NAMES, VERIFIED, check_access
+from audit.dossier.checks import NAMES, check_access
+from audit.dossier.evidence import ABSENT, FAILED, VERIFIED
 from models.oversight import AskDossier, Dossier
 from models.problems import NotFound, Unusable, WrongRole
 from tests.auditing.conftest import ALICE, BOB, CAROL, Audited

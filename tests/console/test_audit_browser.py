@@ -21,7 +21,7 @@ from stdnum.cn import ric
 from audit.client.auditor import trust_of
 from audit.database import writing
 from audit.dossier.bundle import verify_bundle
-from audit.dossier.checks import VERIFIED
+from audit.dossier.evidence import VERIFIED
 from audit.office import tables
 from audit.office.reconcile import reconcile, yesterday
 from bank_client import Bank, authorised_check
