@@ -6,6 +6,7 @@
     data_dir = "desk-data"              # forms, receipts, hints of tables, open decisions
     port = 8710                         # host is 127.0.0.1 unless set
     public_url = "https://desk.branch"  # where browsers reach it, if not at http://host:port
+    exposure = "exposure-2026"          # an approved project of exposure checks, where the branch makes them
 
     [office]                            # as in the bank's own settings
     [node]
@@ -70,6 +71,7 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     host: str = "127.0.0.1"
     port: int = 8710
     public_url: str = ""
+    exposure: str = ""
     certificate: Path | None = None
     private_key: Path | None = None
     idle_minutes: int = IDLE_MINUTES

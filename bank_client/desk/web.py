@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from bank_client.desk.approvals import Approvals
 from bank_client.desk.branch import Branch
 from bank_client.desk.cases import Cases
+from bank_client.desk.exposures import Exposures
 from bank_client.desk.ledger import Ledger
 from bank_client.desk.seats import Seat, Seats, directory_of
 from bank_client.desk.settings import DeskConfig
@@ -34,6 +35,7 @@ class Desk:
     approvals: Approvals = field(init=False)
     ledger: Ledger = field(init=False)
     cases: Cases = field(init=False)
+    exposures: Exposures = field(init=False)
     seats: Seats = field(init=False)
     pages: Pages = field(init=False)
 
@@ -42,7 +44,8 @@ class Desk:
         self.branch, self.approvals = Branch(self.config), Approvals(self.clock)
         self.ledger = Ledger(self.config.data_dir / "desk.sqlite", int(self.clock()))
         self.cases = Cases(self.branch, self.approvals, self.ledger, self.clock)
-        self.seats = Seats(self.config, self.clock, self.cases.leave)
+        self.exposures = Exposures(self.config.exposure)
+        self.seats = Seats(self.config, self.clock, self._leave)
         names = {person.id: person.name or person.id for person in self.config.people}
         self.pages = Pages(FOLDER, TEXTS, cookie="desk", secure=self.config.secure, names=names)
 
@@ -50,6 +53,10 @@ class Desk:
         """End the seats whose time is over, whoever asks or not: their keys are in memory. Suspended people leave, too."""
         self.seats.sweep()
         self.seats.follow(directory_of)
+
+    def _leave(self, seat: Seat) -> None:
+        self.cases.leave(seat)
+        self.exposures.leave(seat)
 
     def close(self) -> None:
         """Sign everybody out and close the ledger."""
