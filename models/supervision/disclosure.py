@@ -16,6 +16,7 @@ What an earlier period showed stays shown, and what it hid stays hidden: a quart
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,8 @@ class Plan:
         `hidden_before` are the hidden figures of the earlier quarters; all others of theirs have been shown.
         """
         fixed = {name for before in earlier for name in self.names(before)}
-        counts = {name: self._count(name) for name in (*fixed, *self.names(period))}
+        counted = self._counted()
+        counts = {name: counted[name] for name in (*fixed, *self.names(period))}
         hidden = set(hidden_before) | self._single_tables(period, counts)
         public = {name for name in counts if self._public(name)}
         if counts[ALL, ALL, "", period] < FEWEST:
@@ -84,8 +86,15 @@ class Plan:
         inner: list[Name] = [(key, second, "", period) for key in (*keys, ALL) for second in (*seconds, ALL)]
         return inner + [("", "", area, period) for area in areas]
 
-    def _count(self, name: Name) -> int:
-        return sum(value for base, value in self._cells.items() if _covers(name, base))
+    def _counted(self) -> Counter[Name]:
+        """The counts of all figures, by name; what is not in it is zero."""
+        found: Counter[Name] = Counter()
+        for (key, second, area, quarter), count in self._cells.items():
+            for period in (quarter, ALL):
+                for a, b in {(key, second), (key, ALL), (ALL, second), (ALL, ALL)}:
+                    found[a, b, "", period] += count
+                found["", "", area, period] += count
+        return found
 
     def _single_tables(self, period: str, counts: Mapping[Name, int]) -> set[Name]:
         """What each table hides by itself."""
@@ -129,22 +138,15 @@ def _left_over(lines: Sequence[Line], counts: Mapping[Name, int], hidden: set[Na
 
 
 class _Linked:
-    """The linear algebra over all figures that were ever shown of a measure and year."""
+    """The linear algebra over all figures that were ever shown of a measure and year: inner products are all it needs."""
 
     def __init__(self, names: Sequence[Name], axes: tuple[tuple[str, ...], ...], quarters: Sequence[str]) -> None:
         self._names = list(names)
-        rows = []
-        for key, second, area, period in self._names:
-            by_table = (
-                _indicator(key or ALL, axes[0]),
-                _indicator(second or ALL, axes[1]),
-                _indicator(area or ALL, axes[2]),
-                _indicator(period, quarters),
-            )
-            rows.append(np.einsum("a,b,c,d->abcd", *by_table).ravel())
-        matrix = np.array(rows)
-        # Only inner products are needed; base cells that no figure tells apart need not be either.
-        self._products = matrix @ matrix.T
+        sizes = (*(max(1, len(axis)) for axis in axes), len(quarters))
+        # Two figures share as many base cells as their labels share in each dimension.
+        self._products = np.ones((len(self._names), len(self._names)))
+        for place, size in enumerate(sizes):
+            self._products *= _shared([name[place] or ALL for name in self._names], size)
 
     def exposed(self, counts: Mapping[Name, int], hidden: set[Name], fixed: set[Name]) -> Name | None:
         """A figure to hide since a small unknown one follows from what is known; None where none does."""
@@ -164,11 +166,10 @@ class _Linked:
         return None
 
 
-def _covers(name: Name, base: Base) -> bool:
-    return all(wanted in (ALL, "", actual) for wanted, actual in zip(name, base, strict=True))
-
-
-def _indicator(label: str, axis: Sequence[str]) -> NDArray[np.float64]:
-    if not axis:
-        return np.ones(1)
-    return np.ones(len(axis)) if label == ALL else np.array([float(label == entry) for entry in axis])
+def _shared(labels: Sequence[str], size: int) -> NDArray[np.float64]:
+    """How many of a dimension's entries each pair of labels has in common: float64[figures, figures]."""
+    known = {label: code for code, label in enumerate(sorted({*labels} - {ALL}))}
+    codes = np.array([known.get(label, -1) for label in labels])
+    whole = codes == -1
+    shared = (codes[:, None] == codes[None, :]) | whole[:, None] | whole[None, :]
+    return np.where(whole[:, None] & whole[None, :], float(size), shared.astype(np.float64))
