@@ -99,6 +99,18 @@ def test_a_suspended_officer_does_not_sign_in(place: Place, fumin: Branch) -> No
         clerk.logged("/suspensions", Target(kind="person", id="fumin/yang", suspended=False, reason="test"), Empty)
 
 
+def test_an_officer_who_is_suspended_leaves_the_desk(place: Place, fumin: Branch) -> None:
+    visitor, other = Visitor(fumin).sign_in("fumin/yang"), Visitor(fumin).sign_in("fumin/chen")
+    clerk = place.pair.office.clerk
+    clerk.logged("/suspensions", Target(kind="person", id="fumin/yang", suspended=True, reason="test"), Empty)
+    try:
+        fumin.app.state.desk.sweep()  # as every twenty seconds
+        assert visitor.get("/").headers["location"] == "/signin"
+        assert other.get("/").status_code == 200
+    finally:
+        clerk.logged("/suspensions", Target(kind="person", id="fumin/yang", suspended=False, reason="test"), Empty)
+
+
 def test_a_seat_ends_when_nothing_is_done_and_what_a_page_asks_does_not_count(fumin: Branch) -> None:
     visitor = Visitor(fumin).sign_in("fumin/chen")
     fumin.clock.shift += 14 * 60
