@@ -1,19 +1,22 @@
 """What a private model's scores would say about the node's columns, reckoned without a row of them.
 
 The office knows the weights and no row, the node its rows and no weight. So the node gives the office noisy counts of every
-pair of bins, and the larger of two figures counts for each column, a field's position or one of its bins:
+pair of bins, and the largest of these figures counts for each column, a field's position or one of its bins:
 
 - R² of the column on the scores themselves, exact but for the noise, since second moments are all that it needs;
 - R² on additive one-hot bands of the scores, as the node measures its own releases, on rows that the office draws from the
-  counts along a tree of pairs (Chow and Liu, IEEE Trans. Inf. Theory 1968): each field depends on one other. It sees what a
-  straight line does not; what only three fields together show is in neither, and that is the approximation.
+  counts in two ways: along a tree of pairs (Chow and Liu, IEEE Trans. Inf. Theory 1968), each field as the one that says most
+  about it has it, whatever the form; and from a Gaussian copula with the correlations of all pairs.
+
+What only three fields together show is in none of these, and that is the approximation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,24 +48,39 @@ def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequenc
         gram: float64[C, C], rows in each pair of bins.
         models: of each, what a bin adds to the score, int64[count] a field.
     """
-    codes = sample(fields, gram)
-    scores = [_score(model, codes) for model in models]
-    design = np.hstack([np.eye(BANDS)[_bands(score)] for score in scores])
-    inverse = np.asarray(np.linalg.pinv(design.T @ design, hermitian=True), dtype=np.float64)
-    low, high = np.quantile(scores[-1], [0.01, 0.99])
+    samples = [_Sample(codes, models) for codes in (along_a_tree(fields, gram), from_a_copula(fields, gram))]
+    low, high = np.quantile(samples[0].scores[-1], [0.01, 0.99])
     shares = np.diag(gram) / max(float(np.trace(gram)) / len(fields), 1.0)
     weights = np.stack([np.concatenate(model) for model in models]).astype(np.float64)
-    most, where, means, start = 0.0, "", [], 0
-    for field, code in zip(fields, codes, strict=True):
-        columns = _columns(field, shares[start : start + field.count])
+    most, where, means = 0.0, "", []
+    for i, (field, place) in enumerate(zip(fields, _places(fields), strict=True)):
+        columns = _columns(field, shares[place])
         placed = np.zeros((gram.shape[0], columns.shape[1]))
-        placed[start : start + field.count] = columns
-        start += field.count
-        said = np.maximum(_on_bands(design, inverse, columns[code]), _on_scores(gram, len(fields), weights, placed))
+        placed[place] = columns
+        said = np.max([_on_scores(gram, len(fields), weights, placed), *(one.said(columns, i) for one in samples)], axis=0)
         means.append(float(said[0]))
         if said.max() > most:
             most, where = float(said.max()), field.name
     return Judgement(most, float(np.mean(means)), where, max(1, round(float(high - low) / BANDS)))
+
+
+class _Sample:
+    """Drawn rows with the bands of all models on them."""
+
+    def __init__(self, codes: list[NDArray[np.int64]], models: Sequence[Sequence[NDArray[np.int64]]]) -> None:
+        self.codes = codes
+        self.scores = [_score(model, codes) for model in models]
+        self._design = np.hstack([np.eye(BANDS)[_bands(score)] for score in self.scores])
+        self._inverse = np.asarray(np.linalg.pinv(self._design.T @ self._design, hermitian=True), dtype=np.float64)
+
+    def said(self, columns: Floats, field: int) -> Floats:
+        """R² of columns over a field's bins [count, K]."""
+        return _on_bands(self._design, self._inverse, columns[self.codes[field]])
+
+
+def _places(fields: Sequence[PrivateField]) -> list[slice]:
+    """Where the bins of each field are among all."""
+    return [slice(a, b) for a, b in pairwise(np.cumsum([0, *(field.count for field in fields)]).tolist())]
 
 
 def _columns(field: PrivateField, shares: Floats) -> Floats:
@@ -72,15 +90,14 @@ def _columns(field: PrivateField, shares: Floats) -> Floats:
     return np.column_stack([position, np.eye(field.count)[:, shares >= LEAST_SHARE]])
 
 
-def sample(fields: Sequence[PrivateField], gram: Floats) -> list[NDArray[np.int64]]:
+def along_a_tree(fields: Sequence[PrivateField], gram: Floats) -> list[NDArray[np.int64]]:
     """Codes int64[SAMPLE_ROWS] of each field, drawn along the tree; the same counts give the same rows."""
-    ends = np.cumsum([0, *(field.count for field in fields)])
-    place = [slice(a, b) for a, b in pairwise(ends)]
+    place = _places(fields)
     pairs = np.maximum(gram, 0.0)
     single = [np.diag(pairs[p, p]) + 1e-9 for p in place]
     count = len(fields)
     mutual = np.array([[_information(pairs[a, b]) if a is not b else -1.0 for b in place] for a in place])
-    drawn: dict[int, NDArray[np.int64]] = {0: _draw(np.tile(single[0], (1, 1)), np.zeros(SAMPLE_ROWS, np.int64), 0)}
+    drawn = {0: _draw(single[0][np.newaxis], np.zeros(SAMPLE_ROWS, np.int64), 0)}
     while len(drawn) < count:
         known, new = list(drawn), [field for field in range(count) if field not in drawn]
         a, b = np.unravel_index(np.argmax(mutual[np.ix_(known, new)]), (len(known), len(new)))
@@ -89,6 +106,30 @@ def sample(fields: Sequence[PrivateField], gram: Floats) -> list[NDArray[np.int6
         table = pairs[place[parent], place[child]] + 1e-6 * single[child]
         drawn[child] = _draw(table, drawn[parent], child)
     return [drawn[field] for field in range(count)]
+
+
+def from_a_copula(fields: Sequence[PrivateField], gram: Floats) -> list[NDArray[np.int64]]:
+    """Codes int64[SAMPLE_ROWS] of each field: normal variables with the pairs' correlations, cut where the bins' shares say."""
+    place, pairs, normal = _places(fields), np.maximum(gram, 0.0), NormalDist()
+    cuts, middles = [], []
+    for p in place:
+        shares = (np.diag(pairs[p, p]) + 1e-9) / (np.diag(pairs[p, p]) + 1e-9).sum()
+        edges = np.array([normal.inv_cdf(min(max(float(c), 1e-9), 1 - 1e-9)) for c in np.cumsum(shares)[:-1]])
+        heights = np.array([0.0, *(normal.pdf(edge) for edge in edges), 0.0])
+        cuts.append(edges)
+        middles.append((heights[:-1] - heights[1:]) / shares)  # the mean of what falls in each bin
+    explained = [float(np.diag(pairs[p, p]) @ m**2 / np.diag(pairs[p, p]).sum()) for p, m in zip(place, middles, strict=True)]
+    correlation = np.eye(len(fields))
+    for a, b in combinations(range(len(fields)), 2):
+        table = pairs[place[a], place[b]]
+        together = float(middles[a] @ table @ middles[b]) / max(float(table.sum()), 1e-9)
+        correlation[a, b] = correlation[b, a] = np.clip(together / max(explained[a] * explained[b], 1e-9), -0.99, 0.99)
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    root /= np.linalg.norm(root, axis=1, keepdims=True)
+    drawn = noise.gaussian(bytes(32), b"private-leakage/copula", SAMPLE_ROWS * len(fields), noise.TABLE_SD) / noise.TABLE_SD
+    latent = root @ drawn.reshape(len(fields), SAMPLE_ROWS)
+    return [np.searchsorted(edges, z).astype(np.int64) for edges, z in zip(cuts, latent, strict=True)]
 
 
 def _draw(table: Floats, given: NDArray[np.int64], child: int) -> NDArray[np.int64]:
