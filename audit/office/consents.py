@@ -104,7 +104,7 @@ class Consents:
 
         def record(connection: Connection) -> None:
             for objection in checked:
-                if not objection.open and disputes.standing(connection, objection.subject, objection.field):
+                if not objection.open and disputes.is_open(connection, objection.subject, objection.field):
                     raise Conflict("an objection to a field that is to be settled waits for its answer in writing")
                 consents.set_objection(connection, objection, call.now)
 

@@ -61,13 +61,15 @@ class DisputeDesk:
         new, case = replace(body, subject=subject), secrets.token_hex(8)
 
         def record(connection: Connection) -> None:
-            if OPEN in disputes.standing(connection, subject, body.field):
+            if disputes.is_open(connection, subject, body.field):
                 raise Conflict("an objection to this field is open already; add what is new at the counter")
-            disputes.add(connection, case, new, digest, call.person.id, call.now)
-            marked = Objection(subject=subject, field=body.field, open=True, withheld=body.withheld)
-            # What a mark from elsewhere withholds stays withheld.
-            if body.withheld or not disputes.is_marked(connection, subject, body.field):
-                consents.set_objection(connection, marked, call.now)
+            before = disputes.mark(connection, subject, body.field)
+            # A mark from elsewhere keeps its day, by which it is known; what it withholds is not this objection's to show.
+            own = replace(new, withheld=False) if before is not None and before[0] else new
+            disputes.add(connection, case, own, digest, call.person.id, call.now)
+            if before is None or own.withheld:
+                marked = Objection(subject=subject, field=body.field, open=True, withheld=own.withheld)
+                consents.set_objection(connection, marked, call.now if before is None else before[1])
 
         said = {**opening, "field": body.field, "evidence": digest}
         return Outcome(Filing(id=case), [LeafDraft("dispute.file", {"case": case}, said)], record)
@@ -171,15 +173,27 @@ class DisputeDesk:
         def record(connection: Connection) -> None:
             if not disputes.answer(connection, stored.id, body.finding, signed):
                 raise Conflict("this objection has been answered already")
-            # What could not be settled stays marked, and is shown again where it was withheld.
-            marked = body.finding is Finding.NOTED or bool(
-                disputes.standing(connection, stored.subject, stored.field, besides=stored.id)
-            )
-            consents.set_objection(connection, Objection(subject=stored.subject, field=stored.field, open=marked), call.now)
+            self._unmark(connection, stored, body.finding, call.now)
 
         facts = {"case": stored.id, "finding": str(body.finding), "letter": signed.digest(), "models": len(models)}
         opening = {"subject": stored.subject, "field": stored.field}
         return Outcome(signed, [LeafDraft("dispute.answer", facts, opening)], record)
+
+    def _unmark(self, connection: Connection, stored: Dispute, finding: Finding, now: int) -> None:
+        """Take the mark back, unless the matter could not be settled, or the mark was there before from elsewhere."""
+        mark = disputes.mark(connection, stored.subject, stored.field)
+        if mark is None:
+            return
+        since = disputes.noted_since(connection, stored.subject, stored.field, besides=stored.id)
+        elsewhere = mark[1] < min(stored.filed_at, since or stored.filed_at)
+        noted = finding is Finding.NOTED or (since is not None and finding is not Finding.CORRECTED)
+        marked = Objection(
+            subject=stored.subject,
+            field=stored.field,
+            open=elsewhere or noted,
+            withheld=elsewhere and mark[0] and not stored.withheld,
+        )
+        consents.set_objection(connection, marked, mark[1] if elsewhere else now)
 
     def _models(self, body: AnswerDispute, stored: Dispute, now: int) -> tuple[ModelUse, ...]:
         """The models that used the old value; only a correction needs to know, and cannot be told without."""

@@ -166,6 +166,33 @@ def test_a_noted_objection_stays_marked(world: World) -> None:
     assert marks(world, subject) == noted
     answer(world, raise_dispute(window(world), subject), Finding.UNMARKED)
     assert marks(world, subject) == noted, "another objection to the field is noted still"
+    last = raise_dispute(window(world), subject)
+    correct(world, last)
+    answer(world, last, Finding.CORRECTED, uses=uses(world, subject, FIELD))
+    assert marks(world, subject) == [], "what was corrected needs no note any more"
+
+
+def correct(world: World, case: str) -> None:
+    """The source is asked, and has corrected."""
+    asked = world.clerk.logged(f"/disputes/{case}/correction", AskCorrection(request="compare"), Filing).answer.id
+    done = AnswerCorrection(corrected=True, reply="it was wrong", batch="cd" * 16)
+    world.client("node/steward").logged(f"/corrections/{asked}/answer", done, Filing)
+
+
+@pytest.mark.parametrize("withheld", [False, True])
+@pytest.mark.parametrize("of_clerk", [False, True])
+def test_a_mark_from_elsewhere_outlasts_the_answer(world: World, withheld: bool, of_clerk: bool) -> None:
+    subject = account(world, f"court{withheld:d}{of_clerk:d}")
+    court = Objection(subject=subject, field=FIELD, open=True, withheld=withheld)
+    world.clerk.logged("/objections", FileObjections(objections=(court,)), Filed)
+    world.clock.shift += 5
+    case = raise_dispute(world.clerk, subject, withheld=True) if of_clerk else raise_dispute(window(world), subject)
+    assert marks(world, subject) == [wire.replace(court, withheld=withheld or of_clerk)]
+    world.clock.shift += 5
+    answer(world, case, Finding.UNMARKED)
+    assert marks(world, subject) == [court]
+    world.clerk.logged("/objections", FileObjections(objections=(wire.replace(court, open=False, withheld=False),)), Filed)
+    assert marks(world, subject) == []
 
 
 def test_a_correction_goes_by_the_source_and_lists_the_models(world: World) -> None:

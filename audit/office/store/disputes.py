@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from audit.office.office import WINDOW_KEY_ID
 from audit.office.rights_tables import correction, dispute
@@ -44,16 +44,22 @@ def open_ones(connection: Connection, zone: tzinfo, now: int) -> list[Dispute]:
     return _all(connection, dispute.c.state == OPEN, zone, now)
 
 
-def standing(connection: Connection, subject: str, field: str, besides: str = "") -> list[str]:
-    """The states, `open` or `noted`, of those objections (besides one) for which this field is marked."""
-    query = select(dispute.c.state).where(dispute.c.subject == subject, dispute.c.field == field, dispute.c.id != besides)
-    return list(connection.execute(query.where(dispute.c.state.in_([OPEN, Finding.NOTED]))).scalars())
+def is_open(connection: Connection, subject: str, field: str) -> bool:
+    """Whether an objection to this field waits for its answer."""
+    return connection.execute(select(dispute.c.id).where(_about(subject, field), dispute.c.state == OPEN)).first() is not None
 
 
-def is_marked(connection: Connection, subject: str, field: str) -> bool:
-    """Whether this field is marked, for whatever reason."""
-    query = select(objection.c.subject).where(objection.c.subject == subject, objection.c.field == field)
-    return connection.execute(query).first() is not None
+def noted_since(connection: Connection, subject: str, field: str, besides: str) -> int | None:
+    """When the first of those objections to this field that are noted was filed, one of them left out; None without any."""
+    query = select(func.min(dispute.c.filed_at)).where(_about(subject, field), dispute.c.state == Finding.NOTED)
+    return connection.execute(query.where(dispute.c.id != besides)).scalar()
+
+
+def mark(connection: Connection, subject: str, field: str) -> tuple[bool, int] | None:
+    """Whether the mark of this field withholds it, and since when it stands; None where there is no mark."""
+    query = select(objection.c.withheld, objection.c.filed_at)
+    row = connection.execute(query.where(objection.c.subject == subject, objection.c.field == field)).one_or_none()
+    return None if row is None else (bool(row.withheld), row.filed_at)
 
 
 def evidence(connection: Connection, case: str) -> Evidence | None:
@@ -104,6 +110,10 @@ def reply(connection: Connection, request: str, state: str, text: str, batch: st
         return None
     case: str = connection.execute(select(correction.c.dispute).where(correction.c.id == request)).scalar_one()
     return case
+
+
+def _about(subject: str, field: str) -> ColumnElement[bool]:
+    return and_(dispute.c.subject == subject, dispute.c.field == field)
 
 
 def _all(connection: Connection, which: ColumnElement[bool], zone: tzinfo, now: int) -> list[Dispute]:
