@@ -27,7 +27,6 @@ class Choices:
     recipients: Mapping[str, str]
     field_sets: Mapping[str, str]
     sensitive: Mapping[str, str]
-    clerks: Mapping[str, str]
     officers: Mapping[str, str]
 
     @classmethod
@@ -45,7 +44,6 @@ class Choices:
             recipients={one.id: one.name for one in directory.institutions if one.kind is not InstitutionKind.OFFICE},
             field_sets=themes,
             sensitive={entry.name: (entry.label_en if english else "") or entry.label_zh for entry in sensitive},
-            clerks={person.id: person.name for person in people if person.role is Role.CLERK},
             officers={person.id: person.name for person in people if person.role in (Role.LOAN_OFFICER, Role.CLERK)},
         )
 
@@ -87,7 +85,7 @@ class ConsentForm:
                 subject=subject,
                 kind=ConsentKind(kind),
                 recipient=self.recipient,
-                purposes=tuple(self.purposes),
+                purposes=self._purposes(kind),
                 field_sets=field_sets,
                 sensitive_fields=sensitive,
                 valid_from=now - CLOCK_TOLERANCE,  # the office's clock may be behind
@@ -102,6 +100,10 @@ class ConsentForm:
             for field_sets, sensitive in ((tuple(self.field_sets), ()), ((), tuple(self.sensitive_fields)))
             if field_sets or sensitive
         )
+
+    def _purposes(self, kind: str) -> tuple[str, ...]:
+        # What a modelling consent is for, its kind says.
+        return (Purpose.MODELLING,) if kind == ConsentKind.MODELLING and ANY not in self.purposes else tuple(self.purposes)
 
     def _end(self, now: int, zone: ZoneInfo) -> int:
         today = datetime.fromtimestamp(now, zone).date()

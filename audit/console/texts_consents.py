@@ -4,6 +4,11 @@ from __future__ import annotations
 
 TEXTS: dict[str, tuple[str, str]] = {
     "consents-title": ("授权", "Consents"),
+    "consents-own": ("我的授权", "My consents"),
+    "consents-own-lead": ("您给过的全部授权。可以随时撤回，从下一次查询起生效，无须说明理由。",
+                          "Every consent that you gave. You may withdraw one at any time, from the next question on, without "
+                          "saying why."),
+    "consents-reason-own": ("说明（可以不填）", "Reason (if you like)"),
     "consents-lead": ("查看、办理或撤回当事人的授权。每次查看都会记入日志，当事人看得到。",
                       "See, take or withdraw a person's consents. Every look is logged, and the person can see it."),
     "consents-subject": ("公民身份号码或统一社会信用代码", "Identity number or social credit code"),
@@ -107,6 +112,10 @@ TEXTS: dict[str, tuple[str, str]] = {
 DETAILS: dict[str, str] = {
     "this very table was filed before; file the rows that were left out, corrected": "这张表已经登记过；请只登记更正后的行",
     "say where the drive was, in 1 to 200 characters": "请填写地点（1 至 200 字）",
+    "at the window a clerk of the office takes it: name one": "窗口办理的经办人应为信用办的经办",
+    "name an officer of a bank or a clerk, as they are enrolled, who took it": "经办人应为已登记的信贷员或信用办经办",
+    "an officer takes it before a witness: name both, two different people": "上门办理须写明经办人和见证人，且为不同的两人",
     "there is no such consent that stands": "没有这样一份有效的授权",
-    "this consent was filed before receipts were given; have it filed anew to get one": "这份授权早于凭证制度登记，重新办理即可取得凭证",
+    "this consent was filed before receipts were given; have it filed anew to get one":
+        "这份授权早于凭证制度登记，重新办理即可取得凭证",
 }

@@ -20,7 +20,6 @@ from audit.service.outcome import Call
 from audit.verifier.merkle import leaf_hash, root_of
 from models.consent_receipts import consent_commitment
 from models.consents import ANY, Capture, Consent, ConsentKind, Purpose
-from models.exposure import TABLE as EXPOSURE
 from models.parties import Institution, InstitutionKind, Person, Role
 from models.problems import Conflict, Forbidden, Unusable
 from models.wire import replace
@@ -49,8 +48,8 @@ class Filing:
             raise Unusable("the id has 1 to 120 printable characters")
         if not consent.valid_from < consent.valid_to:
             raise Unusable("it ends before it begins")
-        if unknown := set(consent.purposes) - {ANY, *Purpose}:
-            raise Unusable(f"unknown purpose {', '.join(sorted(unknown))}; there are: {', '.join(Purpose)}")
+        if set(consent.purposes) - {ANY, *Purpose}:
+            raise Unusable(f"unknown purpose; there are: {', '.join(Purpose)}, or {ANY} for all")
         if not consent.purposes:
             raise Unusable("it names its purposes")
         self._check_fields(consent)
@@ -65,10 +64,11 @@ class Filing:
                 "it names its field sets, or sensitive fields and nothing else: "
                 "what is sensitive needs a consent of its own, which can be refused and withdrawn by itself"
             )
-        if unknown := set(consent.field_sets) - {ANY, SCORE, EXPOSURE, *self._catalogue.categories}:
-            raise Unusable(f"the catalogue has no field set {', '.join(sorted(unknown))}")
-        if unknown := set(consent.sensitive_fields) - self._sensitive:
-            raise Unusable(f"the catalogue has no sensitive field {', '.join(sorted(unknown))}; name such fields one by one")
+        # What was written is not repeated: in a table whose columns were mixed up it may be an id.
+        if set(consent.field_sets) - {ANY, SCORE, *self._catalogue.categories}:
+            raise Unusable(f"an unknown field set; there are: {', '.join((ANY, SCORE, *self._catalogue.categories))}")
+        if set(consent.sensitive_fields) - self._sensitive:
+            raise Unusable(f"an unknown sensitive field; there are, one by one: {', '.join(sorted(self._sensitive))}")
 
     def _check_recipient(self, consent: Consent) -> None:
         call, recipient = self._call, consent.recipient

@@ -16,11 +16,15 @@ from selenium.webdriver.common.by import By
 from typer.testing import CliRunner
 
 from audit.consent_cli import verify_consent
+from models import wire
 from models.consent_drives import HEADINGS
-from models.consents import ConsentKind
+from models.consent_receipts import ConsentStatement, parse_receipt
+from models.consents import AskConsents, ConsentKind, ConsentsOf, ConsentState
 from models.loads import LoadReport
+from models.logged import Empty
 from models.parties import Role
 from models.problems import NoConsent
+from models.rights import OpenAccount
 from tests.browser import Browser
 from tests.console.conftest import SignIn
 from tests.console.place import Place, Visitor
@@ -216,3 +220,29 @@ def test_what_is_missing_is_said_and_nothing_filed(console: Place) -> None:
     clerk.post(f"{page}/new", files={"scan": ("f.pdf", FORM)}, **sensitive)
     clerk.follow()
     assert "不动产登记数、社保缴费月数" in clerk.text
+
+
+def test_a_subject_sees_keeps_and_withdraws_in_the_own_account(sign_in: SignIn, console: Place) -> None:
+    office, subject = console.pair.office, f"organisation:{FRESH}"
+    mine, more = (office.consent(subject, kind, recipient="bank-a") for kind in (ConsentKind.COLLECTION, ConsentKind.QUERY))
+    others = office.consent(f"organisation:{OTHER}", ConsentKind.QUERY)
+    office.file(mine, more, others)
+    login = console.account(subject)
+    office.clerk.logged("/accounts", OpenAccount(account=login, subject=subject, checked="营业执照"), Empty)
+    window = sign_in(account=login)
+    window.press("我的授权")
+    window.wait_for("您给过的全部授权")
+    assert "办理授权" not in window.text
+    window.shot("consents-own")
+    answer = httpx2.get(f"{console.url}/me/consents/0/receipt.txt", cookies=cookies(window), trust_env=False)
+    statement = wire.decode(parse_receipt(answer.text).statement.payload, ConsentStatement)
+    assert statement.consent.id in {mine.id, more.id}
+    gone = httpx2.get(f"{console.url}/me/consents/99/receipt.txt", cookies=cookies(window), trust_env=False)
+    assert gone.status_code == 404
+    window.press("撤回")
+    window.wait_for("撤回不可恢复")
+    window.press("确认撤回")
+    window.wait_for("已撤回")
+    listed = office.clerk.logged("/consents/of", AskConsents(subject=subject), ConsentsOf).answer.consents
+    withdrawn = [entry for entry in listed if entry.state is ConsentState.WITHDRAWN]
+    assert [(entry.withdrawn_by, entry.consent.id in {mine.id, more.id}) for entry in withdrawn] == [("subject", True)]
