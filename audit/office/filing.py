@@ -20,6 +20,7 @@ from audit.service.outcome import Call
 from audit.verifier.merkle import leaf_hash, root_of
 from models.consent_receipts import consent_commitment
 from models.consents import ANY, Capture, Consent, ConsentKind, Purpose
+from models.exposure import TABLE as EXPOSURE
 from models.parties import Institution, InstitutionKind, Person, Role
 from models.problems import Conflict, Forbidden, Unusable
 from models.wire import replace
@@ -65,8 +66,8 @@ class Filing:
                 "what is sensitive needs a consent of its own, which can be refused and withdrawn by itself"
             )
         # What was written is not repeated: in a table whose columns were mixed up it may be an id.
-        if set(consent.field_sets) - {ANY, SCORE, *self._catalogue.categories}:
-            raise Unusable(f"an unknown field set; there are: {', '.join((ANY, SCORE, *self._catalogue.categories))}")
+        if set(consent.field_sets) - {ANY, SCORE, EXPOSURE, *self._catalogue.categories}:
+            raise Unusable(f"an unknown field set; there are: {', '.join((ANY, SCORE, EXPOSURE, *self._catalogue.categories))}")
         if set(consent.sensitive_fields) - self._sensitive:
             raise Unusable(f"an unknown sensitive field; there are, one by one: {', '.join(sorted(self._sensitive))}")
 
