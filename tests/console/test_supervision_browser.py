@@ -10,16 +10,60 @@ import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 
+from audit.database import writing
+from audit.service.leaves import LeafDraft, finish
 from models import wire
+from models.consents import Purpose
 from models.logged import Empty
 from models.parties import Role
-from models.supervision.messages import CoverageStatement, YearlyReport
+from models.supervision.messages import CoverageStatement, Freshness, YearlyReport
 from models.supervision.periods import Quarter
+from models.supervision.steps import FEW
 from models.wire import Signed
 from tests.console.conftest import SignIn
 from tests.console.place import Place, Visitor
-from tests.office.test_supervision import DAY, NORTH, SOUTH, file, line, statement, this_month
+from tests.office.test_supervision import DAY, NORTH, SOUTH, citizen, file, line, statement, this_month
 from tests.office.world import World
+
+
+def asked_before(office: World) -> None:
+    """What a quarter's questions, batches and objections leave in the log, with what it opens to."""
+    drafts = []
+    for bank, purpose, granted, refused in (
+        ("bank-a", Purpose.LOAN_APPROVAL, 214, 31),
+        ("bank-a", Purpose.POST_LOAN, 83, 4),
+        ("bank-b", Purpose.LOAN_APPROVAL, 127, 22),
+    ):
+        for number in range(granted + refused):
+            opening = {"subject": citizen(NORTH if number % 3 else SOUTH, number), "purpose": purpose}
+            outcome = "done" if number < granted else "refused"
+            drafts.append((bank, LeafDraft("ticket", {"purpose": purpose} if outcome == "done" else {}, opening, outcome)))
+        drafts.append((bank, LeafDraft("batch.file", {"batch": f"{bank}-1"})))
+    for number in range(26):
+        opening = {"subject": citizen(NORTH, number)}
+        drafts.append(("office", LeafDraft("dispute.file", {"case": f"case-{number}"}, opening)))
+        if number < 14:
+            drafts.append(("office", LeafDraft("dispute.answer", {"case": f"case-{number}", "finding": "corrected"}, opening)))
+    leaves = [finish(draft, institution=who, at=office.now, who={}) for who, draft in drafts]
+    with writing(office.office.engine) as connection:
+        office.office.log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
+        queued = office.office.log.enqueue_all(connection, [leaf.entry for leaf in leaves])
+    office.office.log.wait(queued[-1], 30)
+
+
+def delivered() -> tuple[Freshness, ...]:
+    rows = (
+        ("FG", "credit", "daily", 1, 18_400, 300, 120),
+        ("JG", "insurance", "month", 31, 9_100, 2_600, 0),
+        ("NY", "land", "month", 31, 7_900, 6_200, 1_300),
+        ("XZ", "basic", "halfyear", 184, 19_800, 0, 0),
+        ("UT", "fiscal_utility", "month", 31, 2_100, 5_400, 9_300),
+    )
+    found = []
+    for d, c, cycle, days, fresh, late, old in rows:
+        ages = {"fresh": fresh, "late": late or FEW, "old": old or FEW}
+        found.append(Freshness(department=d, category=c, cycle=cycle, days=days, newest="2026-06-30", **ages))
+    return tuple(found)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +71,10 @@ def year(console: Place) -> int:
     """A year with coverage, freshness and credit of two counties."""
     office = console.pair.office
     quarter = _quarter(office)
-    office.client("node/op").logged("/statements/coverage", office.by_node(statement(this_month(office))), Empty)
+    asked_before(office)
+    office.client("node/op").logged(
+        "/statements/coverage", office.by_node(statement(this_month(office), freshness=delivered())), Empty
+    )
     towns = [
         line(f"{NORTH}{100 + n}", agricultural=4_000_000 + 900_000 * n, agricultural_borrowers=40 + 10 * n) for n in range(6)
     ]
@@ -47,6 +94,7 @@ def test_from_sign_in_to_csv_and_paper(sign_in: SignIn, console: Place, year: in
     window.wait_for("涉农贷款占比")
     assert window.driver.find_elements(By.CSS_SELECTOR, "svg.chart rect.s0")
     assert window.driver.find_elements(By.CSS_SELECTOR, "td.heat-0")
+    assert window.driver.find_elements(By.CSS_SELECTOR, "td.heat-4")
     window.shot("supervision")
     window.tab_to("地区")
     window.keys(NORTH)
