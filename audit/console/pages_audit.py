@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any
 
@@ -161,7 +161,7 @@ def _text(data: bytes) -> str:
 @router.get("/days")
 def days(request: Request, console: ConsoleOf, seat: Auditor) -> Response:
     """Ten weeks as a calendar: each day whole, with findings, incomplete, or without a run."""
-    today = date.fromtimestamp(console.clock())
+    today = datetime.fromtimestamp(console.clock(), console.config.zone).date()
     first = today - timedelta(days=today.weekday() + 7 * (WEEKS - 1))
     with seat.session() as office:
         found = {run.day: run for run in Work(office).days(str(first), str(today)).days}
