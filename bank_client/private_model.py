@@ -53,7 +53,7 @@ from models.private_model import (
 from models.problems import Damaged, NotApproved, Problem
 from models.projects import ProjectOpened
 from models.scorecard.card import Metrics, ModelCard, NodeCard
-from models.tables import ModelStatus, ServeModel, score_table
+from models.tables import Manifest, ModelStatus, ServeModel, score_table
 from models.wire import Signed
 
 Weights = Mapping[str, int | Sequence[int]]
@@ -185,7 +185,7 @@ class PrivateModel:
         """One consented applicant's score under an officer's ticket, with its receipt; raises as `PrivateQuery.ask`."""
         query = PrivateQuery(self._bank, self.layout_.project, self.table_, approver=approver)
         prepared = query.prepare(subject, purpose)
-        self._blocks.fetch(prepared.epoch.manifest)  # before the question: whoever it is about, the calls are the same
+        self.fetch(prepared.epoch.manifest)  # before the question: whoever it is about, the calls are the same
         return self.read(query.ask_prepared(prepared))
 
     def score(
@@ -197,9 +197,13 @@ class PrivateModel:
         """
         given = list(ids)
         query = PrivateQuery(self._bank, self.layout_.project, self.table_)
-        self._blocks.fetch(query.present().manifest)
+        self.fetch(query.present().manifest)
         found = [self.read(result) for result in query.ask_many(given, purpose, progress=progress)]
         return pd.Series([float("nan") if one.score is None else one.score for one in found], given, float, name="score")
+
+    def fetch(self, manifest: Manifest) -> None:
+        """Have an epoch's padded scores here, before anybody is asked about; raises `Damaged` where they are not its own."""
+        self._blocks.fetch(manifest)
 
     def read(self, result: CheckResult) -> PrivateScore:
         """The score in what a question of this model's table gave, also of a batch.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from bank_client.alignment import open_project
+from bank_client.desk import own_model
 from bank_client.desk.settings import DeskConfig, DeskProject
 from bank_client.meanings import stated_catalogue
 from bank_client.session import Bank
 from models.catalogue import Catalogue
+from models.consents import Purpose
 from models.parties import Directory
 from models.problems import NotApproved
 from models.projects import ProjectApproval, ProjectStatus
@@ -20,13 +23,14 @@ from models.wire import Signed
 
 @dataclass(frozen=True)
 class Offer:
-    """A check project that the office approved and the node opened. `labels` by language."""
+    """A check project that the office approved and the node opened, or a private model's file. `labels` by language."""
 
     id: str
     labels: dict[str, str]
     purpose: str
     table: str
     fields: tuple[str, ...]
+    model: Path | None = None
 
 
 class Branch:
@@ -72,10 +76,12 @@ class Branch:
 
 
 def _open(bank: Bank, named: DeskProject) -> Offer:
-    table = open_project(bank, named.id).table
+    table = open_project(bank, named.id).table if named.model is None else own_model.table(bank, named.id, named.model)
     status = bank.office.get(f"/projects/{named.id}", ProjectStatus)
     if status.approval is None or not table:
         raise NotApproved("this project is for joint modelling and has no table of records; the desk needs a check project")
     project = bank.from_office(status.approval, ProjectApproval).project
     labels = {"zh": named.label_zh or project.title, "en": named.label_en or project.title}
+    if named.model is not None:
+        return Offer(project.id, labels, Purpose.LOAN_APPROVAL, table, (), named.model)
     return Offer(project.id, labels, project.purpose, table, project.fields)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from audit.verifier.consents import open_consent_receipt
 from audit.verifier.errors import LogError
 from bank_client.batch_results import read_record
-from bank_client.desk import ledger
+from bank_client.desk import ledger, own_model
 from bank_client.desk.approvals import APPROVED, Approvals, Waiting
 from bank_client.desk.branch import Branch, Offer
 from bank_client.desk.forms import ConsentForm, consents_of
@@ -152,6 +152,8 @@ class Cases:
                 raise Notice("case-asked", 409)
             case.query = PrivateQuery(bank, case.offer.id, case.offer.table)
             case.prepared = case.query.prepare(case.subject, case.purpose)
+            if case.offer.model is not None:
+                own_model.fetch(bank, case.offer.model, case.prepared.epoch.manifest)
             if not self._branch.second_approval(bank):
                 return self._start(seat, case)
             waiting = Waiting(seat.person, case.subject, case.prepared.question.context, case.offer.labels, case.reference)
@@ -239,8 +241,10 @@ class Cases:
             assert result.receipt is not None, "a single check is completed with its receipt"
             keep_receipt(bank, result.receipt)
             case.leaf = result.receipt.index
-        if result.record is not None:
-            case.record = read_record(prepared.epoch.manifest, result.record)
+            if result.record is not None and case.offer.model is not None:
+                case.record = own_model.record(bank, case.offer.model, result, prepared.epoch.manifest)
+            elif result.record is not None:
+                case.record = read_record(prepared.epoch.manifest, result.record)
 
     # ---------------------------------------------------------------- the decision
 

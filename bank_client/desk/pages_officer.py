@@ -15,11 +15,12 @@ from bank_client.desk.ledger import Check
 from bank_client.desk.pages_exposure import card as exposure_card
 from bank_client.desk.seats import Seat
 from bank_client.desk.texts import say
-from bank_client.desk.views import ReceiptView, field_sets_of, receipt_of, sections_of
+from bank_client.desk.views import ReceiptView, field_sets_of, receipt_of, score_section, score_set, sections_of
 from bank_client.desk.web import Desk, DeskOf, Looking, Officer, SignedIn
 from bank_client.private_query import STEPS
 from bank_client.receipts import receipt_files
 from models.consents import Purpose
+from models.exposure import TABLE as EXPOSURE
 from models.problems import Problem
 from models.reports import CheckOutcome
 from models.scans import LARGEST_SCAN
@@ -220,17 +221,21 @@ def _case(
 ) -> Response:
     language = language_of(request)
     sets, sensitive, second = {}, {}, False
+    chosen: list[str] = []
     if case.state == CONSENT:  # a question that is under way holds the session
         with seat.session() as bank:
             catalogue = desk.branch.catalogue(bank)
             plain = [name for name in case.offer.fields if not catalogue[name].sensitive]
-            sets = field_sets_of(plain, catalogue, language)
+            sets = field_sets_of(plain, catalogue, language) if case.offer.model is None else score_set(language)
+            chosen = list(sets)
+            if desk.exposures.project:
+                sets[EXPOSURE] = say(language, "exposure")
             own = catalogue.select(case.standing.sensitive if case.standing else ())
             sensitive = {field.name: field.label_zh if language == "zh" else field.label_en or field.label_zh for field in own}
             second = desk.branch.second_approval(bank)
     missing = case.standing.missing if case.standing else KINDS
     today = datetime.fromtimestamp(desk.clock()).date()
-    values: dict[str, Any] = {"kinds": list(missing), "field_sets": list(sets), "way": WAYS[0], "witness": ""}
+    values: dict[str, Any] = {"kinds": list(missing), "field_sets": chosen, "way": WAYS[0], "witness": ""}
     values["sensitive_fields"] = list(case.standing.missing_sensitive) if case.standing else []
     values["until"] = (today + timedelta(days=365)).isoformat()
     return desk.page(
@@ -300,6 +305,8 @@ def _outcome(request: Request, desk: Desk, seat: Seat, handle: str, *, status: i
     if case is not None and case.record is not None:
         with seat.session() as bank:
             sections = sections_of(case.record, case.fields, desk.branch.catalogue(bank), language)
+        if case.offer.model is not None:
+            sections = [score_section(case.record, language)]
     if case is not None and case.problem is not None:
         refusal = refusal_of(case.problem, language)
     return desk.page(

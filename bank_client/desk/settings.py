@@ -20,6 +20,7 @@
     id = "window-checks"
     label_zh = "春耕贷款受理"
     label_en = "Spring loans"
+    # model = "own.model"               # of a joint project: its private model's scores are checked instead
 
 Over plain HTTP the desk listens on this machine alone: passphrases travel to it. For other machines give `certificate` and
 `private_key`, or an https `public_url` whose front is on this machine.
@@ -51,11 +52,15 @@ class DeskPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DeskProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An approved check project, and how the desk calls it; without labels by its title."""
+    """An approved check project, and how the desk calls it; without labels by its title.
+
+    With `model`, the file of a private model, it is the model's joint project, and a check gives the model's score.
+    """
 
     id: str
     label_zh: str = ""
     label_en: str = ""
+    model: Path | None = None
 
 
 class DeskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

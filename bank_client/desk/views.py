@@ -15,6 +15,7 @@ from bank_client.meanings import FieldMeaning, meanings
 from models.catalogue import Catalogue
 from models.catalogue.departments import DEPARTMENTS
 from models.records import CheckRecord, Source
+from models.tables import SCORE_FIELD_SET
 from models.web.texts import Language
 
 UNITS = {
@@ -22,6 +23,12 @@ UNITS = {
     "次": "times", "人": "persons", "月": "months", "天": "days", "份": "documents", "张": "certificates", "头": "heads",
     "亩": "mu", "户": "households", "㎡": "m²", "m³": "m³",
 }  # fmt: skip
+
+
+_SCORE = {"zh": "评分", "en": "Score"}
+_POINTS = {"zh": "分", "en": "points"}
+_OWN_MODEL = {"zh": "行内评分卡", "en": "The bank's own model"}
+_COMPUTED = {"zh": "数据节点（加密计算，含半档噪声）", "en": "the data node, under encryption, with noise of half a band"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,6 +59,18 @@ def sections_of(record: CheckRecord, asked: Sequence[str], catalogue: Catalogue,
         rows = tuple(_row(field, record, language) for field in fields)
         sections.append(Section(_title(fields[0]), department(source.department, language), source.as_of, rows))
     return sections
+
+
+def score_section(record: CheckRecord, language: Language) -> Section:
+    """The score of a private model, as a record of one field."""
+    source = record.sources[SCORE_FIELD_SET]
+    row = Row(score_set(language)[SCORE_FIELD_SET], str(record.fields[SCORE_FIELD_SET]), _POINTS[language], disputed=False)
+    return Section(_OWN_MODEL[language], _COMPUTED[language], source.as_of, (row,))
+
+
+def score_set(language: Language) -> dict[str, str]:
+    """The field set of scores, and what it is called."""
+    return {SCORE_FIELD_SET: _SCORE[language]}
 
 
 def field_sets_of(asked: Sequence[str], catalogue: Catalogue, language: Language) -> dict[str, str]:

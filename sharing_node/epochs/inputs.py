@@ -43,7 +43,7 @@ class Inputs:
 
 def gather(node: Node, connection: Connection, table: StoredTable, work: Work) -> Inputs:
     """Fetch the office's list, a page at a time, into a sorted file, and take the fingerprint of everything."""
-    sensitive = node.sensitive if table.kind == "score" else node.sensitive.intersection(table.fields)
+    sensitive = node.sensitive if table.model else node.sensitive.intersection(table.fields)
     marks, listed, listed_at = _fetch(node.office.eligibility(), work, sensitive)
     on = node.today()
     facts = {

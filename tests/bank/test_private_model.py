@@ -14,10 +14,13 @@ from sqlalchemy import select
 
 from audit.office.store import private_models
 from audit.office.tables import model as office_model
+from bank_client.desk.app import create_app
+from bank_client.desk.settings import DeskConfig, DeskPerson, DeskProject
 from bank_client.private_model import PrivateModel
 from bank_client.private_query import PrivateQuery
 from crypto.bfv import EncryptedModel, ModelKey
 from crypto.errors import InvalidProof
+from models import protected_keys
 from models.consents import ConsentKind
 from models.private_model import BLOCK_ROWS
 from models.problems import Conflict, Damaged, Forbidden, NotApproved, ReleaseRefused, Unusable
@@ -28,6 +31,10 @@ from models.tables import ModelStatus
 from models.wire import encode
 from models.wire import replace as wire_replace
 from sharing_node.private_models import repository
+from tests.desk.place import PASSPHRASE
+from tests.desk.place import Branch as DeskBranch
+from tests.desk.visitor import Visitor
+from tests.office.world import Clock, free_port, serving
 from tests.services import FIELDS, MODELLER, OFFICER, Services, services
 
 ROWS, PUBLIC = 1_200, bytes(32)
@@ -224,3 +231,31 @@ def test_scores_that_are_not_the_manifest_s_are_reported(village: Village, monke
     monkeypatch.setattr(blocks, "_folder", blocks._folder.parent / "elsewhere")
     with pytest.raises(Damaged, match="padded scores"):
         blocks.fetch(wire_replace(epoch, scores_digest=bytes(32)))
+
+
+# ------------------------------------------------------------------ the officer's desk
+
+
+def test_the_desk_shows_an_applicant_s_score(village: Village, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protected_keys, "SCRYPT_N", 1 << 10)
+    monkeypatch.setattr(protected_keys, "SCRYPT_P", 1)
+    key_file, model_file, port = tmp_path / "li.pem", tmp_path / "own.model", free_port()
+    protected_keys.protect(village.services.office.keys[OFFICER], key_file, PASSPHRASE)
+    village.model.save(model_file)
+    of_bank = village.services.bank(OFFICER).config
+    config = DeskConfig(
+        institution="bank-a",
+        office=of_bank.office,
+        node=of_bank.node,
+        people=(DeskPerson(id=OFFICER, name="li", key_file=key_file),),
+        projects=(DeskProject(id="joint", label_zh="行内评分", label_en="Own score", model=model_file),),
+        identity="opaque",
+        data_dir=tmp_path / "desk",
+        port=port,
+    )
+    app = create_app(config, Clock())
+    with serving(app, port):
+        visitor = Visitor(DeskBranch(f"http://127.0.0.1:{port}", config, app, Clock())).sign_in(OFFICER)
+        visitor.ask(visitor.begin(PEOPLE[1]))
+    assert f"评分 {village.model.score([PEOPLE[1]]).iloc[0]:.0f} 分" in visitor.text
+    assert "行内评分卡" in visitor.text
