@@ -116,5 +116,6 @@ def create_app(settings: NodeSettings) -> FastAPI:
     if settings.office_log:
         office_log = VerifierKey.parse(settings.office_log)
         memory = SqlWitnessStore(engine, WITNESS_TABLES)
-        app.include_router(witness_router(Witness(witness_signer(settings), {office_log.name: [office_log]}, memory)))
+        witness = Witness(witness_signer(settings), {office_log.name: [office_log]}, memory)
+        app.include_router(witness_router(witness, forks=memory.forks))
     return app

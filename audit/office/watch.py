@@ -1,7 +1,7 @@
 """Forks of the node's log and of the office's own: found by the witness in this service or by one elsewhere, an alarm here.
 
-Where the office's witness is a process of its own, and for further witnesses such as a bank's, this service asks them now and
-then for the evidence they hold: two notes with one size and two roots. The notes prove themselves by the log's own signatures.
+The office's witness where it is a process of its own, the node's and further ones such as a bank's are asked now and then for
+the evidence they hold: two notes with one size and two roots. The notes prove themselves by the log's own signatures.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ForkWatch:
         self._is_ours = is_ours
         settings = office.settings
         own = (settings.witness_elsewhere,) if settings.witness_elsewhere else ()
-        self._witnesses = tuple(witness for witness in (*own, *settings.further_witnesses) if witness.url)
+        self._witnesses = tuple(witness for witness in (*own, *settings.log_witnesses) if witness.url)
         self._logs = {OFFICE: office.log.signer.key} | ({NODE: settings.node_log_key} if settings.node_log_key else {})
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fork-watch", daemon=True)
