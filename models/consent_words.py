@@ -89,7 +89,7 @@ def lines_of(statement: ConsentStatement, language: Language) -> list[tuple[str,
     place = _place(language)
     consent, labels = statement.consent, [label[place] for label in _LABELS]
     named = ("、", ", ")[place].join(_name(one, language) for one in statement.fields)
-    everything = ("全部（不含敏感数据）", "everything but what is sensitive")[place]
+    everything = ("全部部门数据和评分（不含敏感数据）", "all data of departments, and scores; nothing sensitive")[place]
     until = _day(consent.valid_to - 1, statement)
     said = {
         0: mask(consent.subject),

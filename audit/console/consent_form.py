@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from models.catalogue import Catalogue
 from models.consents import ANY, Capture, Consent, ConsentKind, Purpose
+from models.exposure import TABLE as EXPOSURE
 from models.parties import Directory, InstitutionKind, Role
 from models.scans import LARGEST_SCAN, ending_of
 from models.web.notices import Notice
@@ -18,6 +19,8 @@ from models.web.texts import Language
 CLOCK_TOLERANCE = 60
 LONGEST_YEARS = 10
 SCORE = "score"
+BESIDE = (ANY, SCORE, EXPOSURE)
+"""Field sets that the catalogue does not name."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,14 @@ class Choices:
     officers: Mapping[str, str]
 
     @classmethod
-    def of(cls, directory: Directory, catalogue: Catalogue, language: Language, every: str, score: str) -> Choices:
-        """From who takes part and what there is; `every` and `score` are what these two are called."""
+    def of(cls, directory: Directory, catalogue: Catalogue, language: Language, names: Mapping[str, str]) -> Choices:
+        """From who takes part and what there is; `names` is what the sets beside the catalogue's are called."""
         english = language == "en"
-        themes: dict[str, str] = {ANY: every}
+        themes: dict[str, str] = {ANY: names[ANY]}
         for entry in catalogue:
             zh, _, en = entry.theme.partition(" / ")
             themes.setdefault(entry.category, (en if english else zh) or entry.category)
-        themes[SCORE] = score
+        themes |= {name: names[name] for name in (SCORE, EXPOSURE)}
         sensitive = [entry for entry in catalogue if entry.sensitive and entry.mode != "N"]
         people = [person for person in directory.people if not person.suspended]
         return cls(

@@ -9,7 +9,7 @@ import segno
 from fastapi import Request
 from fastapi.responses import Response
 
-from audit.console.consent_form import Choices
+from audit.console.consent_form import BESIDE, Choices
 from audit.console.seats import Seat
 from audit.console.web import Console, language_of, see
 from audit.verifier.consents import open_consent_receipt
@@ -130,9 +130,10 @@ def receipt_file(seat: Seat, person: Person, number: int) -> Response:
 
 def choices_of(request: Request, console: Console, seat: Seat) -> Choices:
     """What there is to consent to, and whom."""
-    every, score = (console.pages.say(request, key) for key in ("consents-every", "consents-score"))
+    words = (console.pages.say(request, key) for key in ("consents-every", "consents-score", "consents-exposure"))
+    names = dict(zip(BESIDE, words, strict=True))
     with seat.session() as office:
-        return Choices.of(office.directory(), console.catalogue, language_of(request), every, score)
+        return Choices.of(office.directory(), console.catalogue, language_of(request), names)
 
 
 def _receipt(seat: Seat, person: Person, number: int) -> tuple[ConsentReceipt, ConsentStatement]:

@@ -19,6 +19,7 @@ from audit.verifier.merkle import leaf_hashes, prove_inclusion, root_of
 from models.catalogue import Catalogue
 from models.consent_receipts import AskConsentReceipt, ConsentReceipt, ConsentStatement, LeafProof, Named
 from models.consents import ANY, AskConsents, Consent, ConsentEntry, ConsentsOf, ConsentState
+from models.exposure import TABLE as EXPOSURE
 from models.parties import Role
 from models.problems import NotFound, Unavailable
 from models.wire import replace
@@ -167,6 +168,8 @@ def _fields(catalogue: Catalogue, consent: Consent) -> tuple[Named, ...]:
 def _category(catalogue: Catalogue, name: str) -> Named:
     if name == SCORE:
         return Named(id=name, zh="联合评分结果", en="scores of joint models")
+    if name == EXPOSURE:
+        return Named(id=name, zh="在其他银行的借款（多头借贷）", en="what is owed at other banks")
     theme = next((field.theme for field in catalogue if field.category == name), "") or name
     zh, _, en = theme.partition(" / ")
     return Named(id=name, zh=zh, en=en or zh)

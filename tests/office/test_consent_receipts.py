@@ -171,7 +171,7 @@ def test_a_receipt_travels_as_a_file_and_as_codes(world: World) -> None:
     statement = open_consent_receipt(receipt, *keys(world))
     words = words_of(statement)
     assert CITIZEN.partition(":")[2] not in words, "paper shows an id masked"
-    for said in ("查询授权", "贷款审批", "loan approval", "ES-1", "everything but what is sensitive"):
+    for said in ("查询授权", "贷款审批", "loan approval", "ES-1", "nothing sensitive"):
         assert said in words
     assert parse_receipt(receipt_text(receipt, words)) == receipt
     codes = qr_texts(receipt)
