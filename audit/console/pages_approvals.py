@@ -14,11 +14,12 @@ from audit.console.texts_approvals import DETAILS, TEXTS
 from audit.console.views_approvals import act_of, bands_of, card_of, fields_of
 from audit.console.web import Clerk, ConsoleOf, Genuine, Overseer, language_of, see
 from models import wire
-from models.approvals import Act, ActKind, Acts, BudgetRequest, BudgetRequests, ProjectEntry, ProjectList, Worklist
+from models.approvals import DONE, Act, ActKind, Acts, BudgetRequest, BudgetRequests, ProjectEntry, ProjectList, Worklist
 from models.batches import BatchStatus
 from models.parties import Role
 from models.projects import Decision, ProjectStatus
 from models.registry import ModelDecision, ModelRecord
+from models.retention import EraseSubject
 from models.tables import ModelStatus
 from models.web.notices import Notice
 
@@ -163,10 +164,13 @@ def act_page(request: Request, console: ConsoleOf, seat: Overseer, act: str) -> 
 
 
 @router.post("/acts/{act}", dependencies=[Genuine])
-def decide_act(seat: Clerk, act: str, approve: Text = "", reason: Text = "") -> Response:
-    """Agree, and it is done; or decline."""
+def decide_act(console: ConsoleOf, seat: Clerk, act: str, approve: Text = "", reason: Text = "") -> Response:
+    """Agree, and it is done; or decline. Who was erased at the office has no account here any more."""
     with seat.session() as office:
-        office.logged(f"/acts/{act}/decision", _decision(act, approve, reason), Act)
+        filed = next((each for each in office.get("/acts", Acts).acts if each.id == act), None)
+        done = office.logged(f"/acts/{act}/decision", _decision(act, approve, reason), Act)
+    if filed is not None and filed.document and (filed.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
+        console.accounts.close_account(wire.decode(filed.document, EraseSubject).subject)
     return see("/approvals?said=done")
 
 

@@ -12,6 +12,7 @@ from models.catalogue import Catalogue
 from models.parties import Institution, Person
 from models.projects import Decision, Target
 from models.registry import ChangeModel, ModelDecision, ModelRecord
+from models.retention import EraseSubject
 from models.scorecard.card import ModelCard
 from models.web.texts import Language
 
@@ -90,6 +91,12 @@ def _budget(act: Act) -> ActView:
     return ActView(act, (), f"/approvals/budgets/{wire.decode(act.document, Decision).subject}")
 
 
+def _erase(act: Act) -> ActView:
+    erase = wire.decode(act.document, EraseSubject)
+    facts = (("act-subject", erase.subject.partition(":")[2]), ("act-ground", f"ground-{erase.ground}"))
+    return ActView(act, (*facts, ("act-reference", erase.reference)))
+
+
 _SHOWN: dict[ActKind, Callable[[Act], ActView]] = {
     ActKind.ENROL_INSTITUTION: _institution,
     ActKind.ENROL_PERSON: _person,
@@ -97,6 +104,7 @@ _SHOWN: dict[ActKind, Callable[[Act], ActView]] = {
     ActKind.MODEL_APPROVE: _model,
     ActKind.MODEL_LIFT: _model,
     ActKind.BUDGET_RAISE: _budget,
+    ActKind.SUBJECT_ERASE: _erase,
 }
 
 
