@@ -2,11 +2,13 @@
 
 One measure (questions granted, say) is counted in base cells: key × second × area × quarter. Everything shown is a sum over
 some of them: by key and second with margins, by area with the same total, by year. After `models.suppression` has hidden what
-one table alone would give away, two things are repaired over all tables and periods together, hiding one more figure each time:
+one table alone would give away, three things are repaired over all tables and periods, hiding one more figure each time:
 
 1. *Linked*: a hidden figure of 1 to 9 must be no linear combination of known ones. With M the 0/1 matrix of figures over base
    cells, figure h is one exactly if its row lies in the row space of the known rows.
 2. *Left over*: where a total is known, what its hidden parts hold together is nobody or ten.
+3. *Pinned*: nor do bounds leave one value. No count is negative, so that a known total bounds its parts from above, and the
+   others' bounds each of them from below.
 
 Known is what was shown, and what anybody counts from a mirror of the log: leaves name bank, purpose and second, never a county.
 Such figures are hidden where they are small as all others are, but nothing else leans on that (`public`).
@@ -19,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,8 +78,12 @@ class Plan:
             hidden |= {name for name in self.names(period) if name[2]}
         lines = self._lines(period, earlier)
         linked = _Linked(list(counts), self._axes, [*earlier, *([] if period == ALL else [period])])
-        unknown = hidden - public
-        while more := _left_over(lines, counts, unknown, fixed | public) or linked.exposed(counts, unknown, fixed | public):
+        unknown, kept = hidden - public, fixed | public
+        while more := (
+            _left_over(lines, counts, unknown, kept)
+            or linked.exposed(counts, unknown, kept)
+            or _pinned(lines, counts, unknown, kept)
+        ):
             unknown.add(more)
         return {name: None if name in hidden | unknown else counts[name] for name in self.names(period)}
 
@@ -134,6 +141,32 @@ def _left_over(lines: Sequence[Line], counts: Mapping[Name, int], hidden: set[Na
         free = [name for name in (*line.parts, line.total) if name not in hidden and name not in fixed]
         if line.total not in hidden and 0 < rest < FEWEST and free:
             return min(free, key=lambda name: (name == line.total, counts[name] == 0, counts[name], name))
+    return None
+
+
+def _pinned(lines: Sequence[Line], counts: Mapping[Name, int], unknown: set[Name], kept: set[Name]) -> Name | None:
+    """A figure to hide since bounds leave a small unknown one a single value; None where they do for none."""
+    low = dict.fromkeys(unknown, 0)
+    high: dict[Name, float] = dict.fromkeys(unknown, inf)
+    rests = [
+        (line, counts[line.total] - sum(counts[part] for part in line.parts if part not in unknown), parts)
+        for line in lines
+        if line.total not in unknown and (parts := [part for part in line.parts if part in unknown])
+    ]
+    narrowed = True
+    while narrowed:
+        narrowed = False
+        for line, rest, parts in rests:
+            least, most = sum(low[part] for part in parts), sum(high[part] for part in parts)
+            for part in parts:
+                above, below = rest - (least - low[part]), rest - (most - high[part]) if most < inf else 0
+                if above < high[part] or below > low[part]:
+                    low[part], high[part], narrowed = max(low[part], int(below)), min(high[part], above), True
+                    least, most = sum(low[part] for part in parts), sum(high[part] for part in parts)
+            found = [part for part in parts if low[part] == high[part] and 0 < counts[part] < FEWEST]
+            free = [name for name in (*line.parts, line.total) if found and name not in unknown and name not in kept]
+            if free:
+                return min(free, key=lambda name: (name == line.total, counts[name] == 0, counts[name], name))
     return None
 
 
