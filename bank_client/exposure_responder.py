@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 
+import httpx2
 import msgspec
 
 from bank_client.exposure_book import Book, BookError, ends_in, read_book, tag_book
@@ -25,6 +26,7 @@ from crypto.paillier.bounded import encrypt_bounded
 from models import wire
 from models.durable import write_private
 from models.exposure import (
+    MOST_AT_ONCE,
     AnswersTaken,
     ExposureAnswer,
     ExposureQuestion,
@@ -33,6 +35,7 @@ from models.exposure import (
     OpenAnswer,
     OpeningDemands,
     OpenQuestions,
+    QuestionsSoFar,
 )
 from models.logged import Empty
 from models.problems import Problem
@@ -42,6 +45,7 @@ logger = logging.getLogger(__name__)
 KEPT_DAYS = 400
 DEMANDS_EVERY = 60.0
 LONGEST_PAUSE = 30.0
+LOOK_EVERY = 10.0
 ANSWERS_A_REQUEST = 8
 
 
@@ -62,6 +66,8 @@ class Responder:
         self._read_at: float = -1
         self._owed: dict[str, int] = {}
         self._book: Book | None = None
+        self._public = httpx2.Client(base_url=bank.config.node.url, timeout=10.0, trust_env=False)
+        self._seen, self._look_at = -1, 0.0
         self._folder = bank.config.data_dir / "exposure" / "answers"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -76,6 +82,18 @@ class Responder:
         if self._book is None or ends_in(self._book) <= 0:
             self._book = tag_book(self._bank, self._owed)
         return self._book
+
+    def answer_new(self) -> int:
+        """`answer_waiting` where there was a question since the last time, or that is a while ago; else nothing."""
+        now = time.monotonic()
+        count = wire.decode(self._public.get("/exposures/count").content, QuestionsSoFar).count
+        if count == self._seen and now < self._look_at:
+            return 0
+        self._look_at = now + LOOK_EVERY
+        taken = self.answer_waiting()
+        if taken < MOST_AT_ONCE:
+            self._seen = count
+        return taken
 
     def answer_waiting(self) -> int:
         """Answer what waits, some questions at a time; how many were taken."""
@@ -107,13 +125,13 @@ class Responder:
         while not stop.is_set():
             try:
                 self.book()
-                if taken := self.answer_waiting():
+                if taken := self.answer_new():
                     tell(taken)
                 if time.monotonic() >= demands_at:
                     self.open_demanded()
                     demands_at = time.monotonic() + DEMANDS_EVERY
                 failures = 0
-            except (Problem, OSError, BookError) as problem:
+            except (Problem, OSError, BookError, httpx2.HTTPError) as problem:
                 failures += 1
                 logger.warning("exposure checks are not answered now: %s", problem)
             stop.wait(min(every * 2**failures, LONGEST_PAUSE))

@@ -46,7 +46,7 @@ from models.projects import ProjectKind
 
 ASKING = "asking-bank"
 BORROWERS = 400
-EVERY = 0.2
+EVERY = 0.3
 
 
 def run(settings: Settings) -> Result:
@@ -193,7 +193,7 @@ def _answer(banks: list[tuple[BankConfig, Path]], stop: Event, ready: Event) -> 
         responder.book()
     ready.set()
     while not stop.is_set():
-        if not sum(responder.answer_waiting() for responder in responders):
+        if not sum(responder.answer_new() for responder in responders):
             stop.wait(EVERY)
 
 

@@ -137,6 +137,12 @@ class ExposureState(Message):
     complete: bool
 
 
+class QuestionsSoFar(Message):
+    """How many questions the node has ever relayed: a bank that saw as many before need not ask for what waits."""
+
+    count: int
+
+
 class OpenQuestions(Message):
     """Questions (kind `ExposureQuestion`) that wait for an answer of this bank."""
 

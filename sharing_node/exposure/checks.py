@@ -34,6 +34,7 @@ from models.exposure import (
     FileAnswers,
     OpenExposure,
     OpenQuestions,
+    QuestionsSoFar,
 )
 from models.parties import Role
 from models.problems import (
@@ -170,6 +171,11 @@ class ExposureChecks:
         return Outcome(ExposureSum(sum=asked.sum), [leaf], record, cosigned=True)
 
     # ---------------------------------------------------------------- the banks that answer
+
+    def so_far(self, _path: dict[str, str]) -> QuestionsSoFar:
+        """GET /exposures/count: a look that costs little, before the signed one."""
+        with self._node.engine.connect() as connection:
+            return QuestionsSoFar(count=repository.so_far(connection))
 
     def waiting(self, call: Call) -> OpenQuestions:
         """GET /exposures: what waits for an answer of this bank."""

@@ -78,6 +78,11 @@ def move(connection: Connection, question_id: str, since: State, **changes: Any)
         raise Conflict("this question is closed")
 
 
+def so_far(connection: Connection) -> int:
+    """How many questions there have been."""
+    return connection.scalar(select(func.count()).select_from(ExposureRow)) or 0
+
+
 def waiting_for(connection: Connection, bank: str, now: int) -> list[Signed]:
     """The oldest questions that are open, were put to this bank, and have no answer of it."""
     answered = select(AnswerRow.question).where(AnswerRow.question == ExposureRow.id, AnswerRow.bank == bank).exists()

@@ -16,6 +16,8 @@ def bind_exposure(gate: Gate, node: Node) -> None:
     checks, officer, responder = ExposureChecks(node), {Role.LOAN_OFFICER}, {Role.RESPONDER}
     path, post = "/exposures/{id}", gate.logged
     post("POST", "/exposures", action="exposure.ask", roles=officer, takes=OpenExposure)(checks.open)
+    why = "a number that the public log shows as well; banks that poll look at it first"
+    gate.public("GET", "/exposures/count", why=why)(checks.so_far)
     why = "questions that the office has signed, for the banks they are put to; asking and answering are logged"
     gate.unlogged("GET", "/exposures", roles=responder, why=why)(checks.waiting)
     post("POST", "/exposures/answers", action="exposure.answer", roles=responder, takes=FileAnswers)(checks.answer)

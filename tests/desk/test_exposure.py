@@ -58,7 +58,7 @@ def test_sum_and_number_of_banks_at_the_desk(place: Place, tmp_path: Path) -> No
     with place.desk("fumin", tmp_path, exposure="fumin-exposure") as branch:
         visitor = Visitor(branch).sign_in("fumin/chen")
         case = visitor.begin(KNOWN)
-        assert "多头借贷" not in visitor.text, "first the check itself"
+        assert "询问其他银行" not in visitor.text, "first the check itself"
         visitor.ask(case)
         assert "询问其他银行" in visitor.text
         visitor.post(f"{case}/exposure")
