@@ -129,6 +129,16 @@ def test_quarters_of_few_questions_are_not_pinned_by_their_year() -> None:
     assert shown["", "", "532301", ALL] is None
 
 
+def test_small_quarters_are_not_summed_up_by_their_year() -> None:
+    """Two and three people in two quarters: the year would say that they were five."""
+    north = zip(QUARTERS, (2, 3, 50, 30), strict=True)
+    cells = {("a", "loan", "532301", quarter): n for quarter, n in north}
+    cells |= {("a", "loan", area, quarter): 40 for area in COUNTIES[1:] for quarter in QUARTERS}
+    shown = settled(cells)
+    assert [shown["", "", "532301", quarter] for quarter in QUARTERS] == [None, None, 50, 30]
+    assert shown["", "", "532301", ALL] is None
+
+
 def test_where_the_log_tells_less_small_purposes_are_kept_as_well() -> None:
     """Of a refused question the log tells the bank and not the purpose."""
 
