@@ -73,6 +73,47 @@ def project_status(identifier: ProjectId, config: Config = SETTINGS, as_json: Js
     show(facts, account, as_json)
 
 
+@project.command("budget")
+def project_budget(
+    identifier: ProjectId,
+    reason: Annotated[str, typer.Option(help="Why; with it, ask for other budgets. Without it: show what was asked.")] = "",
+    trainings: Annotated[int | None, typer.Option(min=0, help="The new total of trainings; as before if not given.")] = None,
+    releases: Annotated[int | None, typer.Option(min=0, help="The new total of releases.")] = None,
+    checks: Annotated[int | None, typer.Option(min=0, help="The new total of checks.")] = None,
+    config: Config = SETTINGS,
+    as_json: Json = False,
+) -> None:
+    """Ask the office for other budgets of an approved project, or see what became of it."""
+    from models.approvals import AskBudget, BudgetRequest, BudgetRequests
+    from models.problems import NotApproved
+    from models.projects import ProjectApproval, ProjectStatus
+
+    path = f"/projects/{identifier}/budget"
+    with session(config) as bank:
+        if reason:
+            approval = bank.office.get(f"/projects/{identifier}", ProjectStatus).approval
+            if approval is None:
+                raise NotApproved("only an approved project's budgets can be changed, and not while it is suspended")
+            before = bank.from_office(approval, ProjectApproval).project
+            asked = AskBudget(
+                project=identifier,
+                trainings=before.trainings if trainings is None else trainings,
+                releases=before.releases if releases is None else releases,
+                checks=before.checks if checks is None else checks,
+                reason=reason,
+            )
+            bank.office.logged(path, asked, BudgetRequest)
+        found = bank.office.get(path, BudgetRequests).requests
+    facts = [
+        {"state": each.state, "trainings": each.trainings, "releases": each.releases, "checks": each.checks} for each in found
+    ]
+    lines = [
+        f"{each.state}: {each.trainings} trainings, {each.releases} releases, {each.checks} checks. {each.decision}".rstrip()
+        for each in found
+    ]
+    show({"project": identifier, "requests": facts}, "\n".join(lines) or "no other budgets were asked for", as_json)
+
+
 @project.command("accept")
 def project_accept(
     identifier: ProjectId,

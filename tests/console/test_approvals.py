@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
+from bank_client import project_cli
+from bank_client.cli import app as bank_app
 from models import wire
 from models.approvals import Act, ActKind, Acts
 from models.logged import Empty
@@ -185,3 +191,32 @@ def test_two_clerks_erase_a_subject_and_the_account_goes_too(console: Place, vis
     assert console.console.accounts.account_of(f"citizen:{number}") is None
     done = next(act for act in console.session(SECOND_CLERK[0]).get("/acts", Acts).acts if act.id == filed.id)
     assert (done.state, done.document) == ("done", b""), "what the act was about is forgotten with it"
+
+
+def test_a_bank_asks_on_the_command_line_and_the_clerk_decides(
+    console: Place, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.pair.office.project("by-hand", fields=("credit_points",), checks=100)
+    monkeypatch.setattr(project_cli, "session", lambda _config: console.pair.bank("bank-a/mo"))
+
+    def budget(*options: str) -> dict[str, Any]:
+        done = CliRunner().invoke(bank_app, ["project", "budget", "by-hand", *options, "--json"])
+        assert done.exit_code == 0, done.output
+        said: dict[str, Any] = json.loads(done.output)
+        return said
+
+    assert budget()["requests"] == []
+    budget("--checks", "150", "--reason", "春耕户数增加")
+    visitor.sign_in(Role.CLERK)
+    visitor.get("/approvals")
+    assert "100 → 150" in visitor.text
+    asked = re.search(r"/approvals/budgets/([0-9a-f]+)", visitor.last.text)
+    assert asked
+    visitor.get(asked[0])
+    visitor.post(asked[0], approve="yes", reason="属实")
+    visitor.follow()
+    assert "已决定" in visitor.text
+    request = {"state": "approved", "trainings": 12, "releases": 4, "checks": 150}
+    assert budget()["requests"] == [request]
+    assert "100 / 4" not in visitor.get("/approvals/projects/by-hand").text
+    assert "12 / 4 / 150" in visitor.text
