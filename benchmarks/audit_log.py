@@ -7,8 +7,8 @@ the other. The log needs three waits for the disk where a bare commit needs one 
 the mark), and shares each among all who wait.
 
 Recovery: a sequencer of a log of a million leaves is killed; the time runs from the start of the next one, which reads and
-hashes everything that is stored, to its first signature. What remains of the dead one's lease, at most ten seconds, is
-reported apart.
+hashes everything that is stored, to its first signature. The wait for the dead one's lease, which a process of
+the same machine is spared, is reported apart.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ before at least one of its witnesses has answered: database and mark may have be
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from audit.database import writing
 from audit.log.cosign import Cosigner, Cosigning
 from audit.log.high_water import HighWater
+from audit.log.lease import Lease, LeaseLost
 from audit.log.log import Log
 from audit.log.signed_before import check_signed_before
 from audit.log.store import NewEntry, Placed, StoredCheckpoint
@@ -50,10 +50,6 @@ COSIGN_SECONDS = 0.25
 
 
 CHANGED_TEXT = "the database holds text that is none: its bytes were changed"
-
-
-class LeaseLost(Exception):
-    """Another process holds the lease."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +80,10 @@ class Sequencer:
         cosign_seconds: float = COSIGN_SECONDS,
     ) -> None:
         self.log = log
-        self._holder = secrets.token_hex(16)
+        self._lease = Lease(log, lease_seconds)
         self._high_water = high_water
-        self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
         self._cosign_seconds = cosign_seconds
-        self._lease_until = 0.0
         self._busy_until = 0.0
         self._state: _State | None = None
         self._attempt: _State | None = None
@@ -133,7 +127,7 @@ class Sequencer:
     @property
     def holds_lease(self) -> bool:
         """Whether this process has taken the lease and it has not run out."""
-        return time.time() < self._lease_until
+        return self._lease.held
 
     def wait_ready(self, timeout: float) -> bool:
         """True once this process sequences, False after `timeout` seconds; LogRefusal if the signer refuses."""
@@ -169,7 +163,7 @@ class Sequencer:
                     pause = self._step()
                 except LeaseLost:
                     self._stand_by()
-                    pause = self._lease_seconds / 5
+                    pause = self._lease.seconds / 5
                 except (SQLAlchemyError, OSError) as error:
                     if is_changed_text(error):
                         raise LogRefusal(CHANGED_TEXT) from None
@@ -184,19 +178,19 @@ class Sequencer:
             self._refuse(LogRefusal(f"the sequencer stopped with {type(error).__name__}: see its log"))
         finally:
             self._stand_by()
-            self._give_lease_back()
+            self._lease.give_back()
 
     def _step(self) -> float:
         """Do what there is to do; seconds to pause afterwards."""
         if self._state is None:
-            self._take_lease()
+            self._lease.take()
             self._state = self._recover()
             self.log.waiters.attach(self._work.set, self._awaited.set)
             self._ready.set()
             self._signed.set()
             self._look_back(self._state.checkpoint.size)
         if self._attempt is None and not self._has_queued():
-            self._renew_when_due()
+            self._lease.renew_when_due()
         elif self._sequence(self._state) == MAX_BATCH:
             return 0.0
         # Entries of this process that came meanwhile have called for the next step.
@@ -210,7 +204,7 @@ class Sequencer:
         """One batch: all that is queued, in one transaction; how many entries it has."""
         try:
             with writing(self.log.engine) as connection:
-                self._hold_lease(connection)
+                self._lease.hold(connection)
                 state = self._compare(connection, state)
                 self._attempt = attempt = self._append(connection, state)
         except IntegrityError:
@@ -268,7 +262,7 @@ class Sequencer:
         store, key = self.log.store, self.log.signer.key
         mark = self._high_water.read() if self._high_water is not None else None
         with writing(self.log.engine) as connection:
-            self._renew(connection)
+            self._lease.renew(connection)
             last = store.latest(connection)
             if last is None:
                 if mark is not None:
@@ -283,7 +277,7 @@ class Sequencer:
             return note if path == CHECKPOINT_PATH else self.log.fetch(path)
 
         try:
-            report = check_log(fetch, [key], earlier=[*([mark] if mark else []), *seen], on_tile=self._renew_when_due)
+            report = check_log(fetch, [key], earlier=[*([mark] if mark else []), *seen], on_tile=self._lease.renew_when_due)
         except DamagedLog as damage:
             raise LogRefusal(f"the stored log is not the signed one, at {damage}") from None
         if stored != report.size or last.size != report.size:
@@ -322,7 +316,7 @@ class Sequencer:
                 return seen or []
             logger.warning("no witness of the log answers, so nothing is signed yet: a log set back could not be told")
             self._stopping.wait(RETRY_SECONDS)
-            self._renew_when_due()
+            self._lease.renew_when_due()
         if self._stopping.is_set():
             raise LeaseLost
         return []
@@ -335,49 +329,12 @@ class Sequencer:
         self._ready.set()
         self._looked_back.set()
 
-    # ------------------------------------------------------------------ the lease
-
-    def _take_lease(self) -> None:
-        now = time.time()
-        with writing(self.log.engine) as connection:
-            if not self.log.store.take_lease(connection, self._holder, now, now + self._lease_seconds):
-                raise LeaseLost
-        self._lease_until = now + self._lease_seconds
-
-    def _renew(self, connection: Connection) -> None:
-        until = time.time() + self._lease_seconds
-        if not self.log.store.renew_lease(connection, self._holder, until):
-            raise LeaseLost
-        self._lease_until = until
-
-    def _hold_lease(self, connection: Connection) -> None:
-        """Make sure, at the start of a transaction, that nobody else can sequence until its end."""
-        if self._renewal_is_due():
-            self._renew(connection)
-        elif not self.log.store.holds_lease(connection, self._holder):
-            raise LeaseLost
-
-    def _renew_when_due(self) -> None:
-        if self._renewal_is_due():
-            with writing(self.log.engine) as connection:
-                self._renew(connection)
-
-    def _renewal_is_due(self) -> bool:
-        return time.time() > self._lease_until - self._lease_seconds * 2 / 3
-
     def _stand_by(self) -> None:
         self._state = self._attempt = None
         self._ready.clear()
         self.log.waiters.detach()
         if self.refusal is not None:
             self._ready.set()
-
-    def _give_lease_back(self) -> None:
-        try:
-            with writing(self.log.engine) as connection:
-                self.log.store.renew_lease(connection, self._holder, 0.0)
-        except SQLAlchemyError:
-            logger.warning("the lease could not be given back; it expires by itself")
 
     # ------------------------------------------------------------------ the cosigning thread
 

@@ -230,6 +230,10 @@ class LogStore:
         )
         return taken.rowcount == 1
 
+    def lease_holder(self, connection: Connection) -> str:
+        """Who took the lease last; empty before the first."""
+        return str(connection.execute(self._lease_holder).scalar() or "")
+
     def holds_lease(self, connection: Connection, holder: str) -> bool:
         """Does `holder` hold the lease? The row stays locked until the transaction ends."""
         return connection.execute(self._lease_holder).scalar() == holder

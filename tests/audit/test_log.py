@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +140,19 @@ def test_one_lease_two_sequencers(database_url: str) -> None:
         assert standby.wait_ready(TIMEOUT)
         run_all(jobs)
     assert check_log(third.fetch, [SIGNER.key]).size == 60
+
+
+def test_the_lease_of_a_process_that_was_killed_is_free_at_once(tmp_path: Path) -> None:
+    """On the same machine; of another machine nobody can tell, so the lease runs its time."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for number, (host, free) in enumerate([(socket.gethostname()[:24], True), ("another", False)]):
+        log = make_log(f"sqlite:///{tmp_path}/{number}.db")
+        now = time.time()
+        with log.engine.begin() as connection:
+            assert log.store.take_lease(connection, f"{host} {ended.pid} 00", now, now + 3600)
+        with Sequencer(log) as sequencer:
+            assert sequencer.wait_ready(TIMEOUT if free else 0.2) == free
 
 
 def test_a_sequencer_that_lost_its_lease_writes_nothing(log: Log) -> None:
