@@ -122,6 +122,13 @@ def audited(folder: Any, database_url: str = "") -> Iterator[Audited]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+    """One that nobody tampers with."""
+    with audited(tmp_path_factory.mktemp("clean")) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     with audited(tmp_path_factory.mktemp("audit")) as made:

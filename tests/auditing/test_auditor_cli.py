@@ -14,6 +14,11 @@ from tests.services import OFFICER
 
 
 @pytest.fixture(scope="module")
+def audit(clean: Audited) -> Audited:
+    return clean
+
+
+@pytest.fixture(scope="module")
 def config(audit: Audited, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("auditor")
     key = folder / "audit.key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -38,14 +38,8 @@ from models.reconciliation import (
 from models.reports import CheckOutcome
 from models.tickets import Ticket
 from sharing_node.app import LOG_TABLES
-from tests.auditing.conftest import ALICE, BOB, Audited, audited
+from tests.auditing.conftest import ALICE, BOB, Audited
 from tests.office.world import blind_of
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
-    with audited(tmp_path_factory.mktemp("clean")) as made:
-        yield made
 
 
 def node_says(audit: Audited, action: str, institution: str = "bank-a", **facts: Any) -> int:

@@ -13,6 +13,11 @@ from tests.auditing.conftest import ALICE, BOB, CAROL, Audited
 from tests.services import FIELDS, OFFICER
 
 
+@pytest.fixture(scope="module")
+def audit(clean: Audited) -> Audited:
+    return clean
+
+
 def subjects(audit: Audited, **ask: object) -> list[str]:
     return [one.subject for one in audit.search(**ask).accesses]
 
