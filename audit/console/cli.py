@@ -9,11 +9,7 @@ from typing import Annotated
 
 import typer
 
-from audit.console.accounts import Accounts
-from audit.console.factors import Factors
-from audit.console.settings import ConsoleConfig
 from models.key_files import ConfigError
-from models.protected_keys import check_protected, make_protected_key
 
 app = typer.Typer(no_args_is_help=True, help="The credit office's web console.")
 Config = Annotated[Path, typer.Option("--config", help="The settings file of the console.")]
@@ -27,6 +23,8 @@ def keygen(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make a signing key under a passphrase; prints the public key, which a clerk enrols."""
+    from models.protected_keys import make_protected_key
+
     try:
         if passphrase_file is None:
             passphrase = str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True))
@@ -46,6 +44,10 @@ def add_person(
     config: Config = Path("console.toml"),
 ) -> None:
     """Let someone sign in; prints the one-time code with which they set up their second factor."""
+    from audit.console.accounts import Accounts
+    from audit.console.settings import ConsoleConfig
+    from models.protected_keys import check_protected
+
     try:
         check_protected(key_file)
         accounts = Accounts(ConsoleConfig.load(config).data_dir)
@@ -61,6 +63,10 @@ def reset_second_factor(
     config: Config = Path("console.toml"),
 ) -> None:
     """Forget someone's second factors; prints the one-time code with which they set up new ones."""
+    from audit.console.accounts import Accounts
+    from audit.console.factors import Factors
+    from audit.console.settings import ConsoleConfig
+
     try:
         settings = ConsoleConfig.load(config)
         accounts = Accounts(settings.data_dir)
@@ -76,6 +82,7 @@ def reset_second_factor(
 def serve(config: Config = Path("console.toml")) -> None:
     """Serve the console to its browsers, until it is interrupted."""
     from audit.console.app import serve as serve_console
+    from audit.console.settings import ConsoleConfig
 
     try:
         settings = ConsoleConfig.load(config)

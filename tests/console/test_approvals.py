@@ -128,6 +128,7 @@ def test_an_institution_is_enrolled_and_a_second_time_refused(console: Place, vi
     visitor.post("/directory/institutions/new", **facts)
     assert "这一机构编号已登记" in visitor.text
     assert "云禾农商行" in visitor.last.text, "what was entered is kept"
+    wrong: dict[str, Any]
     for wrong in ({"customers": "many"}, {"kind": "office"}, {"reason": " "}):
         visitor.post("/directory/institutions/new", **(facts | wrong))
         assert visitor.last.status_code == 422
@@ -135,8 +136,16 @@ def test_an_institution_is_enrolled_and_a_second_time_refused(console: Place, vi
 
 def test_a_person_is_enrolled_with_a_key_that_is_one(console: Place, visitor: Visitor) -> None:
     key = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
-    facts = {"institution": "bank-b", "short": "lu.yan", "name": "鲁燕", "role": "loan_officer", "key": key, "reason": "新任"}
+    facts: dict[str, Any] = {
+        "institution": "bank-b",
+        "short": "lu.yan",
+        "name": "鲁燕",
+        "role": "loan_officer",
+        "key": key,
+        "reason": "新任",
+    }
     visitor.sign_in(Role.CLERK)
+    wrong: dict[str, Any]
     for wrong in ({"key": "AAAA"}, {"key": "…"}, {"role": "node"}, {"role": "window"}, {"reason": ""}):
         visitor.get("/directory/people/new")
         assert visitor.post("/directory/people/new", **(facts | wrong)).status_code == 422, wrong
@@ -173,7 +182,8 @@ def test_two_clerks_erase_a_subject_and_the_account_goes_too(console: Place, vis
     number = "11010519900101015X"
     console.account(f"citizen:{number}")
     visitor.sign_in(Role.CLERK)
-    facts = {"subject": number, "ground": "withdrawn", "reference": "SQ-2026-7", "reason": "本人书面申请"}
+    facts: dict[str, Any] = {"subject": number, "ground": "withdrawn", "reference": "SQ-2026-7", "reason": "本人书面申请"}
+    wrong: dict[str, Any]
     for wrong in ({"subject": "110105199001010150"}, {"ground": "none"}, {"reason": ""}):
         visitor.get("/erasure")
         assert visitor.post("/erasure", **(facts | wrong)).status_code == 422, wrong
