@@ -14,6 +14,7 @@ from bank_client.alignment import open_project
 from bank_client.demo.job import MainJob
 from bank_client.private_model import PrivateModel
 from benchmarks.city import BANK, City, catalogue_of, subject
+from models.approvals import ActKind
 from models.consents import Purpose
 from models.projects import Decision, ProjectKind
 from models.tables import ModelStatus
@@ -62,7 +63,7 @@ def questions(subjects: int, fields: int, asked: int) -> tuple[float, float]:
 
 def _model(place: ModelCity, job: MainJob, file: Path) -> PrivateModel:
     """A served private model with its first epoch, in the hands of an officer."""
-    modeller, clerk = f"{BANK}/modeller", job.clerk
+    modeller = f"{BANK}/modeller"
     project = job.project(
         modeller, ProjectKind.JOINT_SCORECARD, "own model", place.names, purpose=Purpose.MODELLING, checks=1_000_000
     )
@@ -71,7 +72,7 @@ def _model(place: ModelCity, job: MainJob, file: Path) -> PrivateModel:
         model = PrivateModel.open(bank, project)
         model.register({name: 3 - (i % 5) or 1 for i, name in enumerate(place.names)})
         decision: Message = Decision(subject=model.model_id_, approve=True, reason="checked")
-        clerk.logged(f"/models/{model.model_id_}/decision", decision, ModelStatus)
+        place.town.act(ActKind.MODEL_APPROVE, f"/models/{model.model_id_}/decision", decision, ModelStatus, "checked")
         job.build(model.serve())
         model.save(file)
     return PrivateModel.load(file, place.town.bank(place.officers[0]))

@@ -18,6 +18,7 @@ from models.supervision.messages import Shown
 
 TOP_FIELDS = 8
 PAILLIER = find_spec("phe") is not None
+BFV = find_spec("tenseal") is not None
 
 
 def tell(job: CountyJob, out: Path, started: float) -> bool:
@@ -52,7 +53,7 @@ def tell(job: CountyJob, out: Path, started: float) -> bool:
     project, _ = job.check_project()
     subject, checked = job.check(project)
     _tell_check(job, checked)
-    _tell_exposure(job, subject)
+    _tell_more(job, subject)
     say("   refused, each with a leaf in the log:")
     refusals = job.refusals(project, subject)
     for what, how in refusals:
@@ -111,6 +112,11 @@ def _tell_figures(job: CountyJob) -> None:
     job.say(f"   {len(found.figures)} figures of {found.year}, {hidden} of them too small to be shown; no person is in any")
 
 
+def _tell_more(job: CountyJob, subject: str) -> None:
+    _tell_exposure(job, subject)
+    _tell_own_model(job, subject)
+
+
 def _tell_exposure(job: CountyJob, subject: str) -> None:
     if not PAILLIER:
         job.say("   what is owed at other banks is not asked: that needs the extra `paillier`")
@@ -120,6 +126,16 @@ def _tell_exposure(job: CountyJob, subject: str) -> None:
     found = check_exposure(job, subject)
     of = f"{found.banks} of {len(found.answered)} other banks"
     job.say(f"   owes {found.amount:,} yuan at {of}; nobody is told at which")
+
+
+def _tell_own_model(job: CountyJob, subject: str) -> None:
+    if not BFV:
+        job.say("   the bank's own scorecard is not tried: that needs the extra `private-model`")
+        return
+    from bank_client.demo.private_demo import score_by_own_model
+
+    found = score_by_own_model(job, subject)
+    job.say(f"   scores {found.score.score} by the bank's own model: {found.fields} weights that the node never saw")
 
 
 def _tell_training(job: CountyJob, model: JointScorecard) -> None:
