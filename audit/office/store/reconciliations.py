@@ -81,7 +81,7 @@ def _evaluations(connection: Connection, period: Period) -> Iterator[Orphan]:
         .outerjoin(ticket, ticket.c.digest == node.c.about)
     )
     for row in connection.execute(joined.where(evaluated, period.holds(node.c.at)).order_by(node.c.index)):
-        found = {"table": row.table_name, "epoch": row.epoch, "ticket": row.about, "node_index": row.index}
+        found = {"table": row.table_name, "epoch": row.epoch, "ticket": row.about, "node_index": row._mapping["index"]}
         if row.context is None:
             yield Orphan("evaluation-without-ticket", **found, detail=f"asked for by {row.institution}")
             continue
@@ -109,7 +109,12 @@ def _leaves_and_rows(connection: Connection, period: Period) -> Iterator[Orphan]
     known = select(ticket.c.element).where(ticket.c.digest == own.c.about).exists()
     for row in connection.execute(select(own).where(given, period.holds(own.c.at), ~known).order_by(own.c.index)):
         yield Orphan(
-            "leaf-without-ticket", row.table_name, row.epoch, row.about, office_index=row.index, detail=row.institution
+            "leaf-without-ticket",
+            row.table_name,
+            row.epoch,
+            row.about,
+            office_index=row._mapping["index"],
+            detail=row.institution,
         )
     shown = select(access.c.id).where(access.c.ticket == ticket.c.digest).exists()
     for rule, present in (
@@ -145,7 +150,11 @@ def _epochs(connection: Connection, period: Period) -> Iterator[Orphan]:
     opened = and_(node.c.log == NODE_LOG, node.c.action == OPEN, node.c.outcome == DONE, period.holds(node.c.at))
     for row in connection.execute(select(node).where(opened, ~sealed).order_by(node.c.index)):
         yield Orphan(
-            "epoch-without-seal", row.table_name, row.epoch, node_index=row.index, detail=f"manifest {row.about or '-'}"
+            "epoch-without-seal",
+            row.table_name,
+            row.epoch,
+            node_index=row._mapping["index"],
+            detail=f"manifest {row.about or '-'}",
         )
 
 
