@@ -338,13 +338,10 @@ def test_the_duties_alarms_have_rules() -> None:
 
 def test_a_repair_is_decided_by_another_clerk_and_then_stands(world: World) -> None:
     field, subject = "penalty_severity", account(world, "rep")
-    case = (
-        window(world)
-        .logged("/repairs/applications", ApplyRepair(subject=subject, field=field, grounds="paid"), Filing)
-        .answer.id
-    )
+    applied = ApplyRepair(subject=subject, field=field, grounds="the fine was paid")
+    case = window(world).logged("/repairs/applications", applied, Filing).answer.id
     with pytest.raises(Conflict):
-        world.clerk.logged("/repairs/applications", ApplyRepair(subject=subject, field=field, grounds="paid"), Filing)
+        world.clerk.logged("/repairs/applications", applied, Filing)
     decided = DecideRepair(grant=True, reason="the fine was paid and two years have passed")
     world.clerk.logged(f"/repairs/applications/{case}/decision", decided, Filing)
     signed = world.node.get("/eligibility", Signed)
