@@ -11,9 +11,7 @@ from bank_client.cli_common import SETTINGS, Config, Json, session, show
 
 
 def credit_report(
-    file: Annotated[
-        Path, typer.Argument(help="CSV by area; docs/supervision.md names its columns.", exists=True)
-    ],
+    file: Annotated[Path, typer.Argument(help="CSV by area; docs/supervision.md names its columns.", exists=True)],
     period: Annotated[str, typer.Option(help="The quarter at whose end these numbers stood, e.g. 2026Q2.")],
     corrects: Annotated[str, typer.Option(help="The digest of the report that this one takes the place of.")] = "",
     config: Config = SETTINGS,
