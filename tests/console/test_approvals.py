@@ -112,7 +112,7 @@ def test_a_project_is_refused_with_a_reason(console: Place, visitor: Visitor) ->
 
 def test_an_institution_is_enrolled_and_a_second_time_refused(console: Place, visitor: Visitor) -> None:
     visitor.sign_in(Role.CLERK)
-    facts = {
+    facts: dict[str, Any] = {
         "id": "bank-z",
         "name": "云禾农商行（虚构）",
         "kind": "bank",

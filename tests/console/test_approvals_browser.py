@@ -17,6 +17,7 @@ from models.projects import ProjectStatus, Target
 from tests.browser import Browser
 from tests.console.conftest import SignIn
 from tests.console.place import SECOND_CLERK, Place
+from tests.console.test_approvals import register
 
 
 @pytest.fixture
@@ -122,6 +123,16 @@ def test_a_budget_beyond_the_factor_goes_to_a_second_clerk(sign_in: SignIn, cons
     window.keys("有村两委名册为证")
     window.press("批准")
     window.wait_for("已提交，等另一名经办决定")
+
+
+def test_a_model_is_judged_by_its_card(sign_in: SignIn, console: Place) -> None:
+    register(console, "m-seen")
+    window = sign_in(Role.CLERK)
+    window.press("审批")
+    window.wait_for("m-seen")
+    window.go(f"{console.url}/approvals/models/m-seen")
+    window.wait_for("泄露声明")
+    window.shot("approval-model")
 
 
 def test_a_suspended_clerk_is_out_within_a_minute(sign_in: SignIn, window: Browser, console: Place) -> None:
