@@ -119,4 +119,4 @@ DETAILS: dict[str, str] = {
     "there is no such consent that stands": "没有这样一份有效的授权",
     "this consent was filed before receipts were given; have it filed anew to get one":
         "这份授权早于凭证制度登记，重新办理即可取得凭证",
-}
+}  # fmt: skip
