@@ -10,8 +10,8 @@ database.py   one way of opening SQLite and PostgreSQL so that a commit is durab
 cli.py        `xinqiao verify` and `xinqiao mirror`
 ```
 
-`verifier` knows nobody; `witness` knows `verifier` (its service also `service.settings`); `log` knows both. The formats are those of C2SP (signed-note,
-tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature, tlog-witness) over RFC 6962 hashing.
+`verifier` knows nobody; `witness` knows `verifier` (its service also `service.settings`); `log` knows both. The formats are
+those of C2SP (signed-note, tlog-checkpoint, tlog-tiles, tlog-proof, tlog-cosignature, tlog-witness) over RFC 6962 hashing.
 """
 
 import runpy

@@ -12,8 +12,8 @@ from models.wire import Message
 class Role(StrEnum):
     """Roles are disjoint: one person, one role. `NODE` and `OFFICE` are the services themselves.
 
-    `WINDOW` is the office's self-service window: it acts for a subject who has an account and signed in. `RESPONDER` is a bank's
-    own service that answers exposure checks.
+    `WINDOW` is the office's self-service window: it acts for a subject who has an account and signed in. `RESPONDER` is a
+    bank's own service that answers exposure checks.
     """
 
     MODELLER = "modeller"

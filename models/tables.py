@@ -148,8 +148,8 @@ class ScoreRecord(Message):
 class RegisterModel(Message):
     """Bank and node have both signed this model's card; the office decides on it.
 
-    `node_card` is the node's part, signed at release; `countersigned` the whole card under the node's signature. `private` opens
-    a private model's weights, and is not kept with the cards.
+    `node_card` is the node's part, signed at release; `countersigned` the whole card under the node's signature. `private`
+    opens a private model's weights, and is not kept with the cards.
     """
 
     bank_card: Signed

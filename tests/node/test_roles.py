@@ -25,6 +25,7 @@ OF_THE_LOG = {
     ("GET", "/log/tile/{path:path}"),
     ("POST", "/witness/add-checkpoint"),
     ("GET", "/witness/{origin_hash}/checkpoint"),
+    ("GET", "/witness/{origin_hash}/forks"),
 }
 
 
@@ -75,7 +76,7 @@ def test_who_builds_tables_cannot_ask_and_who_asks_cannot_build(pair: Services) 
     """No role of the bureau evaluates, and no role of a bank loads or builds."""
     bureau, banks = {Role.STEWARD, Role.NODE_OPERATOR, Role.NODE}, {Role.MODELLER, Role.LOAN_OFFICER, Role.APPROVER}
     for endpoint in endpoints(pair):
-        if endpoint.action in {"load", "epoch.request"}:
+        if endpoint.action in {"load", "epoch.request", "statement.coverage"}:
             assert not endpoint.roles & banks
         elif endpoint.kind == "logged":
             assert not endpoint.roles & bureau
