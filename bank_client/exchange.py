@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Generic, TypeVar
 
+from audit.client.peer import Peer
 from bank_client.job_journal import JobJournal
-from bank_client.session import Peer
 from crypto.xof import derive_key
 from models import wire
 from models.http_client import Reply

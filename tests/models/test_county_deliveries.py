@@ -150,5 +150,5 @@ def test_institutions_and_people_can_be_enrolled(county: County) -> None:
     assert all(canonical_id("organisation", i.licence) for i in institutions.values())
     assert institutions["fumin-bank"].declared_customers >= 900
     assert all(p.role in ROLES_OF[institutions[p.institution].kind] for p in people)
-    assert {p.role for p in people} == set(Role) - {Role.NODE, Role.OFFICE, Role.WINDOW}
+    assert {p.role for p in people} == set(Role) - {Role.NODE, Role.OFFICE, Role.WINDOW, Role.RESPONDER}
     assert len({p.id for p in people}) == len({p.name for p in people}) == len(people)

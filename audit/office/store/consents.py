@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, func, insert, select, update
 
 from audit.office.tables import consent, drive, filing, objection, repair
 from models.consents import (
@@ -131,7 +131,7 @@ def of_subject(connection: Connection, subject: str) -> list[StoredConsent]:
     return [_stored(row) for row in rows]
 
 
-_STORED = select(
+_STORED: Select[Any] = select(
     *(consent.c.document, consent.c.filed_by, consent.c.filed_at, consent.c.filing, consent.c.place, consent.c.salt),
     *(consent.c.revoked_at, consent.c.revoked_by, consent.c.revoked_why, consent.c.revoked_queue_id),
 )
