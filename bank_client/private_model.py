@@ -33,7 +33,6 @@ from bank_client.private_scores import ScoreBlocks
 from bank_client.registration import file_opened
 from bank_client.session import Bank
 from crypto.bfv import ModelKey
-from crypto.xof import session_seed
 from models import wire
 from models.consents import Purpose
 from models.durable import write_private
@@ -49,6 +48,7 @@ from models.private_model import (
     PrivateOpening,
     cell_of,
     check_weights,
+    public_seed,
 )
 from models.problems import Damaged, NotApproved, Problem
 from models.projects import ProjectOpened
@@ -237,7 +237,7 @@ class PrivateModel:
     @cached_property
     def _key(self) -> ModelKey:
         kept = self._kept
-        public = session_seed(self.model_id_.encode(), self.layout_.nonce, kept.nonce)
+        public = public_seed(self.model_id_, kept.columns, self.layout_.nonce, kept.nonce)
         return ModelKey(kept.weights, kept.seed, public)
 
     @cached_property

@@ -30,8 +30,7 @@ from phe import paillier
 from benchmarks._private_city import questions
 from benchmarks.report import Metric, Result, Settings
 from crypto.bfv import PRIVATE_MODEL, ModelKey, block_pads
-from crypto.xof import session_seed
-from models.private_model import BLOCK_BYTES, BLOCK_ROWS, POSITION, Column, FileWeights
+from models.private_model import BLOCK_BYTES, BLOCK_ROWS, POSITION, Column, FileWeights, public_seed
 from models.wire import Signed, encode
 from sharing_node.epochs.work import Work
 from sharing_node.keys import KeyStore
@@ -85,11 +84,11 @@ def evaluate(
     key = f"{KEY}-{name}"
     keys.new_oprf(key)
     nonce = secrets.token_bytes(32)
-    public = session_seed(name.encode(), NONCE, nonce)
+    columns = tuple(Column(field=j, bin=POSITION) for j in range(len(weights)))
+    public = public_seed(name, columns, NONCE, nonce)
     model = ModelKey(weights, secrets.token_bytes(32), public)
     body = model.encrypt().body
     nothing = Signed(kind="", signer="", payload=b"", signature=b"")
-    columns = tuple(Column(field=j, bin=POSITION) for j in range(len(weights)))
     filed = FileWeights(model=name, nonce=nonce, columns=columns, body=body, card=nothing)
     work.write(evaluation._CODES, [codes.data])
     work.write(evaluation._MODEL, [encode(filed)])

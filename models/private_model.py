@@ -5,7 +5,7 @@
     bank                                       node                                 office
     ── OpenPrivateModel(project, fields) ────> bins, row counts ── Signed(ColumnMoments) ──> kept
     <── Signed(PrivateLayout), Signed(NodeCard) ─
-    public seed = SHA-256(model ‖ both nonces); Enc(w)
+    public seed = SHA-256(model ‖ columns ‖ both nonces); Enc(w)
     ── FileWeights(columns, nonce, Enc(w), card) ──> no weight is seen
     <────────────────── Signed(ModelCard) ──────
     ── RegisterModel(cards, PrivateOpening(weights, seed)) ────────────────────────> encrypts again and compares; R²
@@ -18,12 +18,14 @@ linear model and a scorecard are weights over columns. The score is Σ weight ·
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from crypto.xof import session_seed
 from models.wire import Message, Signed
 
 POSITION = -1
@@ -146,6 +148,15 @@ def check_weights(fields: Sequence[PrivateField], columns: Sequence[Column], wei
         raise WeightsRefused(
             f"{in_effect} fields are in effect where a private model has at least {FEWEST_FIELDS}; weigh more of them"
         )
+
+
+def public_seed(model: str, columns: Sequence[Column], nonce_node: bytes, nonce_bank: bytes) -> bytes:
+    """What the masks of encrypted weights are made from, 32 bytes: chosen by neither side, and of these columns alone.
+
+    Were the columns not in it, the node could be told to weigh others than the office has judged.
+    """
+    named = np.array([(column.field, column.bin) for column in columns], "<i4").tobytes()
+    return session_seed(hashlib.sha256(model.encode() + b"\0" + named).digest(), nonce_node, nonce_bank)
 
 
 def levels(fields: Sequence[PrivateField], columns: Sequence[Column], weights: Sequence[int]) -> list[NDArray[np.int64]]:

@@ -8,7 +8,8 @@ several into one score, would read rows. Checked in this order, and the first fa
 (3) R² of every column on the banded scores, together with all private models before it, is at most 0.70, and 0.45 on
     average (`models.private_leakage`);
 (4) the encrypted model, whose digest stands in the card that the node has signed, is the one that the opened seed makes:
-    a ternary key, noise from the sampler, under masks that neither side chose. It is made again and compared.
+    a ternary key, noise from the sampler, under masks that neither side chose and that are of these columns alone. It is
+    made again and compared.
 
 Leakage: the office learns the weights, and counts of pairs of bins with noise. It learns no row and no score. The seed is not
 kept.
@@ -28,7 +29,6 @@ from audit.office.store.private_models import Opened
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from crypto.errors import CryptoError
-from crypto.xof import session_seed
 from models import private_model
 from models.logged import Empty
 from models.private_leakage import Judgement, judge
@@ -109,7 +109,7 @@ def examine(office: Office, connection: Connection, card: ModelCard, opening: Pr
 def _check_encryption(opening: PrivateOpening, layout: PrivateLayout, card: ModelCard) -> None:
     from crypto.bfv import verify_opening  # SEAL is loaded by those who have a private model to check
 
-    public = session_seed(layout.model.encode(), layout.nonce, opening.nonce)
+    public = private_model.public_seed(layout.model, opening.columns, layout.nonce, opening.nonce)
     verify_opening(opening.weights, opening.seed, public, bytes.fromhex(card.half))
 
 

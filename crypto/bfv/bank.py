@@ -72,7 +72,7 @@ class ModelKey:
     Args:
         weights: integers of at most 6 bits, one a column.
         secret_seed: from the operating system; what is opened to the office.
-        public_seed: `crypto.xof.session_seed` of both sides' nonces.
+        public_seed: `crypto.xof.session_seed` of both sides' nonces and of what names the columns.
 
     Raises:
         ParameterError: too many or too large weights.

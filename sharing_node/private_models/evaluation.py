@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.database import writing
-from crypto.xof import session_seed
-from models.private_model import BLOCK_ROWS, FileWeights, PrivateCell
+from models.private_model import BLOCK_ROWS, FileWeights, PrivateCell, public_seed
 from models.problems import NotApproved
 from models.wire import decode, encode
 from sharing_node.epochs.store import SCORES
@@ -115,7 +114,7 @@ def _loaded(part: Evaluate):  # type: ignore[no-untyped-def]  # SEAL is loaded w
     from crypto.bfv import EncryptedModel, ModelEvaluation
 
     filed = decode(Work(part.folder).path(_MODEL).read_bytes(), FileWeights)
-    encrypted = EncryptedModel(session_seed(filed.model.encode(), part.nonce, filed.nonce), filed.body)
+    encrypted = EncryptedModel(public_seed(filed.model, filed.columns, part.nonce, filed.nonce), filed.body)
     return filed, ModelEvaluation(encrypted, KeyStore(part.keys).derived(part.key, _INFO))
 
 

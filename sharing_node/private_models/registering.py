@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from crypto.errors import CryptoError
-from crypto.xof import session_seed
 from models import wire
 from models.private_model import (
     BANDS,
@@ -24,6 +23,7 @@ from models.private_model import (
     OpenedPrivateModel,
     OpenPrivateModel,
     PrivateLayout,
+    public_seed,
 )
 from models.problems import BadMessage, BadSignature, Conflict, Forbidden, NotApproved, ReleaseRefused, Unusable
 from models.projects import Project, ProjectKind, ProjectOpened
@@ -116,7 +116,7 @@ class PrivateModels:
         fits = all(0 <= c.field < len(fields) and POSITION <= c.bin < fields[c.field].count for c in body.columns)
         if body.model != stored.id or len(body.nonce) != 32 or not 1 <= len(body.columns) <= MOST_COLUMNS or not fits:
             raise BadMessage("the message names another model, columns that are not in the layout, or too many")
-        encrypted = EncryptedModel(session_seed(stored.id.encode(), stored.stated.nonce, body.nonce), body.body)
+        encrypted = EncryptedModel(public_seed(stored.id, body.columns, stored.stated.nonce, body.nonce), body.body)
         try:
             if encrypted.columns != len(body.columns):
                 raise BadMessage("there is one encrypted weight for each column")

@@ -22,7 +22,7 @@ from crypto.bfv import EncryptedModel, ModelKey
 from crypto.errors import InvalidProof
 from models import protected_keys
 from models.consents import ConsentKind
-from models.private_model import BLOCK_ROWS
+from models.private_model import BLOCK_ROWS, POSITION, Column, PrivateOpening
 from models.problems import Conflict, Damaged, Forbidden, NotApproved, ReleaseRefused, Unusable
 from models.projects import ProjectKind
 from models.registry import ModelDecision
@@ -175,6 +175,23 @@ def remade(honest: Callable[[ModelKey], EncryptedModel]) -> Callable[..., None]:
             raise InvalidProof("the encrypted model is not what these weights and this seed make: encrypt the model again")
 
     return check
+
+
+@pytest.mark.attack
+def test_weights_that_the_office_saw_weigh_no_other_columns(village: Village, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node is told to weigh the bins of one field, the office that these weights are of eight fields' positions."""
+    model = opened(village)
+    alone = {"f0": [*range(2, model.fields_[0].count + 1), 31]}
+    shown = tuple(Column(field=i % len(FIELDS), bin=POSITION if i < len(FIELDS) else i // len(FIELDS)) for i in range(99))
+    honest = PrivateOpening
+
+    def opening(**said: Any) -> PrivateOpening:
+        return honest(**said | {"columns": shown[: len(said["weights"])]})
+
+    monkeypatch.setattr("bank_client.private_model.check_weights", lambda *_: None)
+    monkeypatch.setattr("bank_client.private_model.PrivateOpening", opening)
+    with pytest.raises(Unusable, match="not what these weights and this seed make"):
+        model.register(alone)
 
 
 def test_residues_that_are_not_reduced_never_reach_an_evaluation(village: Village, monkeypatch: pytest.MonkeyPatch) -> None:
