@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response, StreamingResponse
@@ -26,6 +27,7 @@ from models.oversight import RESULTS, FoundAccesses, SearchAccesses
 from models.parties import Role
 from models.web.notices import Notice
 from models.web.texts import LANGUAGES
+from models.web.zones import day_at
 from models.wire import replace
 
 router = APIRouter()
@@ -66,13 +68,13 @@ def search(
     ask = SearchAccesses(
         **{name: given[name] for name in WORDS},
         subject=_subject(console, given["subject"]),
-        since=_moment(given["since"]),
-        until=_moment(given["until"]),
+        since=_moment(console, given["since"]),
+        until=_moment(console, given["until"]),
         after=after,
         most=PAGE,
     )
     if csv:
-        return _csv(seat, replace(ask, after=""))
+        return _csv(seat, replace(ask, after=""), console.config.zone)
     with seat.session() as office:
         found = Work(office).search(ask)
     return _page(request, console, given, found)
@@ -90,13 +92,13 @@ def _page(request: Request, console: Console, given: dict[str, str], found: Foun
     )
 
 
-def _csv(seat: Auditor, ask: SearchAccesses) -> Response:
+def _csv(seat: Auditor, ask: SearchAccesses, zone: ZoneInfo) -> Response:
     """A line at a time; what the office refuses is told before the first one."""
 
     def lines() -> Generator[str, None, None]:
         with seat.session() as office:
             yield "\ufeff"
-            yield from Work(office).csv(ask, datetime.now().astimezone().tzinfo or UTC)
+            yield from Work(office).csv(ask, zone)
 
     made = lines()
     begun = list(islice(made, 3))
@@ -116,9 +118,10 @@ def _subject(console: Console, text: str) -> str:
         raise Notice("audit-id-wrong", 422) from None
 
 
-def _moment(text: str) -> int:
+def _moment(console: Console, text: str) -> int:
     try:
-        return int(datetime.fromisoformat(text).timestamp()) if text else 0
+        # As it was entered: a time of the console's zone, without one of its own.
+        return int(datetime.fromisoformat(text).replace(tzinfo=console.config.zone).timestamp()) if text else 0
     except (ValueError, OverflowError):
         raise Notice("audit-time-wrong", 422) from None
 
@@ -161,7 +164,7 @@ def _text(data: bytes) -> str:
 @router.get("/days")
 def days(request: Request, console: ConsoleOf, seat: Auditor) -> Response:
     """Ten weeks as a calendar: each day whole, with findings, incomplete, or without a run."""
-    today = datetime.fromtimestamp(console.clock(), console.config.zone).date()
+    today = day_at(console.clock(), console.config.zone)
     first = today - timedelta(days=today.weekday() + 7 * (WEEKS - 1))
     with seat.session() as office:
         found = {run.day: run for run in Work(office).days(str(first), str(today)).days}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
@@ -17,6 +16,7 @@ from models.supervision import page, spreadsheet
 from models.supervision.book import Book
 from models.supervision.messages import AskFigures, IssuedReport, IssuedReports, IssueReport, YearFigures, YearlyReport
 from models.web.notices import Notice
+from models.web.zones import day_at
 from models.wire import encode
 
 router = APIRouter()
@@ -108,7 +108,7 @@ def _figures(console: Console, seat: Supervisor, year: int) -> YearFigures:
 
 
 def _years(console: Console) -> list[int]:
-    present = datetime.fromtimestamp(console.clock()).year
+    present = day_at(console.clock(), console.config.zone).year
     return [present - back for back in range(YEARS_BACK)]
 
 

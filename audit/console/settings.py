@@ -5,7 +5,7 @@
     data_dir = "console-data"            # who may sign in, keys, kept scans
     port = 8720                          # host is 127.0.0.1 unless set
     public_url = "https://office.county" # where browsers reach it, if not at http://localhost:port
-    time_zone = "Asia/Shanghai"          # where a consent's last day ends; as the office has it
+    time_zone = "Asia/Shanghai"          # of all days and moments shown and entered; as the office's
     identity = "national"                # or "opaque", for data without national codes
     window = "office/window"             # the self-service window, where subjects have accounts
     window_key = "window.key"            # 32 bytes, mode 0600
@@ -33,13 +33,14 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from audit.client.services import NodeSection, OfficeSection, Services
 from models.identity import canonical_id, parse_id
 from models.key_files import ConfigError
+from models.web.zones import DEFAULT_ZONE, zone_named
 
 IDLE_MINUTES, LONGEST_HOURS = 15, 10
 
@@ -59,7 +60,7 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     private_key: Path | None = None
     idle_minutes: int = IDLE_MINUTES
     session_hours: int = LONGEST_HOURS
-    time_zone: str = "Asia/Shanghai"
+    time_zone: str = DEFAULT_ZONE
     window: str = ""
     window_key: Path | None = None
 
@@ -107,10 +108,7 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def zone(self) -> ZoneInfo:
         """Where days begin and end; raises `ConfigError`."""
-        try:
-            return ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigError("time_zone is a name of the IANA database, such as Asia/Shanghai") from None
+        return zone_named(self.time_zone)
 
     @property
     def address(self) -> str:

@@ -60,6 +60,7 @@ class Console:
             Texts(TEXTS, *(topic.texts for topic in self.topics)),
             cookie="console",
             secure=config.secure,
+            zone=config.zone,
             details=details,
             entries_of=self.entries_of,
         )

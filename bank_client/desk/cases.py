@@ -122,7 +122,8 @@ class Cases:
         """Keep the signed form, file its consents with the office, and look again."""
         with seat.session() as bank:
             digest = form.keep(bank.config.data_dir)
-            made = consents_of(form, digest, case.subject, bank.config.institution, case.purpose, int(self._clock()))
+            whom, now, zone = bank.config.institution, int(self._clock()), self._branch.config.zone
+            made = consents_of(form, digest, case.subject, whom, case.purpose, now, zone)
             bank.office.logged("/consents", FileConsents(consents=made), Filed)
             case.taken += made
             self.look(seat, case)

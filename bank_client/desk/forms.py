@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from models.consents import Capture, Consent, ConsentKind
 from models.scans import LARGEST_SCAN, ending_of, keep_scan
 from models.web.notices import Notice
+from models.web.zones import begin_of
 
 LONGEST_YEARS = 5
 CLOCK_TOLERANCE = 60
@@ -68,12 +70,13 @@ class ConsentForm:
         return keep_scan(self.scan, data_dir / "forms")
 
 
-def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose: str, now: int) -> tuple[Consent, ...]:
-    """The consents of a form, to this bank alone and for this purpose; they end with the last day, here.
+def consents_of(
+    form: ConsentForm, digest: str, subject: str, bank: str, purpose: str, now: int, zone: ZoneInfo
+) -> tuple[Consent, ...]:
+    """The consents of a form, to this bank alone and for this purpose; they end with the last day in this zone.
 
     What is sensitive is consented to by itself, so that it can be withdrawn by itself.
     """
-    until = datetime.combine(form.until + timedelta(days=1), time()).astimezone()
     return tuple(
         Consent(
             id=secrets.token_hex(12),
@@ -84,7 +87,7 @@ def consents_of(form: ConsentForm, digest: str, subject: str, bank: str, purpose
             field_sets=field_sets,
             sensitive_fields=sensitive_fields,
             valid_from=now - CLOCK_TOLERANCE,  # the office's clock may be behind
-            valid_to=int(until.timestamp()),
+            valid_to=begin_of(form.until + timedelta(days=1), zone),
             capture=Capture.OFFICER,
             witness=form.witness,
             reference=form.way,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -27,6 +27,7 @@ from models.scans import LARGEST_SCAN
 from models.web.notices import Notice
 from models.web.pages import Genuine, language_of, see
 from models.web.refusals import in_words, refusal_of
+from models.web.zones import begin_of, day_at
 
 PURPOSES = (Purpose.LOAN_APPROVAL, Purpose.POST_LOAN)
 router = APIRouter()
@@ -41,7 +42,7 @@ def start(request: Request, desk: DeskOf, seat: SignedIn) -> Response:
         return desk.page(request, "approvals.html", waiting=desk.approvals.open())
     now = int(desk.clock())
     desk.ledger.forget(now)
-    midnight = int(datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+    midnight = begin_of(day_at(now, desk.config.zone), desk.config.zone)
     me = seat.person.id
     return desk.page(request, "start.html", open=desk.ledger.open_of(me), today=desk.ledger.since(me, midnight))
 
@@ -156,7 +157,7 @@ def capture(
     try:
         seen_by = witness if witness in _witnesses(desk, seat) else ""
         data = scan.file.read(LARGEST_SCAN + 1) if scan is not None else b""
-        today = datetime.fromtimestamp(desk.clock()).date()
+        today = day_at(desk.clock(), desk.config.zone)
         form = ConsentForm.read(chosen, named, sensitive, until, way, seen_by, data, today)
         desk.cases.capture(seat, case, form)
     except Notice as notice:
@@ -234,7 +235,7 @@ def _case(
             sensitive = {field.name: field.label_zh if language == "zh" else field.label_en or field.label_zh for field in own}
             second = desk.branch.second_approval(bank)
     missing = case.standing.missing if case.standing else KINDS
-    today = datetime.fromtimestamp(desk.clock()).date()
+    today = day_at(desk.clock(), desk.config.zone)
     values: dict[str, Any] = {"kinds": list(missing), "field_sets": chosen, "way": WAYS[0], "witness": ""}
     values["sensitive_fields"] = list(case.standing.missing_sensitive) if case.standing else []
     values["until"] = (today + timedelta(days=365)).isoformat()

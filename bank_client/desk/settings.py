@@ -6,6 +6,7 @@
     data_dir = "desk-data"              # forms, receipts, hints of tables, open decisions
     port = 8710                         # host is 127.0.0.1 unless set
     public_url = "https://desk.branch"  # where browsers reach it, if not at http://host:port
+    time_zone = "Asia/Shanghai"         # of all days and moments shown and entered
     exposure = "exposure-2026"          # an approved project of exposure checks, where the branch makes them
 
     [office]                            # as in the bank's own settings
@@ -34,11 +35,13 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from bank_client.config import BankConfig, ConfigError, NodeSection, OfficeSection
 from models.protected_keys import check_protected
+from models.web.zones import DEFAULT_ZONE, zone_named
 
 IDLE_MINUTES, LONGEST_HOURS = 15, 10
 
@@ -81,6 +84,7 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     private_key: Path | None = None
     idle_minutes: int = IDLE_MINUTES
     session_hours: int = LONGEST_HOURS
+    time_zone: str = DEFAULT_ZONE
 
     def __post_init__(self) -> None:
         """Check what the types do not say."""
@@ -102,6 +106,7 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 f"{self.host} is reachable from other machines, and passphrases would travel in the clear: give certificate and"
                 " private_key, or leave host at 127.0.0.1 with an https front on this machine"
             )
+        _ = self.zone
         for person in self.people:
             self.of(person.id)
 
@@ -121,6 +126,11 @@ class DeskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         except msgspec.ValidationError as error:
             raise ConfigError(f"{file.name}: {error}") from None
         return config if "data_dir" in values else msgspec.structs.replace(config, data_dir=folder / "desk-data")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where days begin and end; raises `ConfigError`."""
+        return zone_named(self.time_zone)
 
     @property
     def address(self) -> str:

@@ -47,7 +47,7 @@ class Desk:
         self.exposures = Exposures(self.config.exposure)
         self.seats = Seats(self.config, self.clock, self._leave)
         names = {person.id: person.name or person.id for person in self.config.people}
-        self.pages = Pages(FOLDER, TEXTS, cookie="desk", secure=self.config.secure, names=names)
+        self.pages = Pages(FOLDER, TEXTS, cookie="desk", secure=self.config.secure, zone=self.config.zone, names=names)
 
     def sweep(self) -> None:
         """End the seats whose time is over, whoever asks or not: their keys are in memory. Suspended people leave, too."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -37,14 +38,23 @@ class Pages:
         texts: all that it says.
         cookie: the name of its session's cookie.
         secure: whether browsers reach it over https.
+        zone: where the days and moments lie that its pages show.
         details: sentences of the services in Chinese, beside those of `refusals.DETAILS`.
         shown: what every template may use beside what is said here.
     """
 
     def __init__(
-        self, folder: Path, texts: Texts, *, cookie: str, secure: bool, details: Mapping[str, str] | None = None, **shown: Any
+        self,
+        folder: Path,
+        texts: Texts,
+        *,
+        cookie: str,
+        secure: bool,
+        zone: ZoneInfo,
+        details: Mapping[str, str] | None = None,
+        **shown: Any,
     ) -> None:
-        self.texts, self.secure = texts, secure
+        self.texts, self.secure, self.zone = texts, secure, zone
         # The prefix has browsers refuse the cookie from anywhere else, but needs https.
         self.cookie = f"__Host-{cookie}" if secure else cookie
         self._shown, self._details = shown, details or {}
@@ -97,8 +107,8 @@ class Pages:
             t=partial(self.texts.say, language),
             language=language,
             other="en" if language == "zh" else "zh",
-            day=partial(day, language),
-            moment=partial(moment, language),
+            day=partial(day, language, self.zone),
+            moment=partial(moment, language, self.zone),
             seat=getattr(request.state, "seat", None),
             token=self.token(request),
             asset=lambda name: f"/static/{name}?{self._versions[name]}",
@@ -188,15 +198,15 @@ def local_path(text: str) -> str:
     return parts.path if fits else "/"
 
 
-def day(language: Language, seconds: int) -> str:
+def day(language: Language, zone: ZoneInfo, seconds: int) -> str:
     """A day in words."""
-    when = datetime.fromtimestamp(seconds)
+    when = datetime.fromtimestamp(seconds, zone)
     return f"{when.year}年{when.month}月{when.day}日" if language == "zh" else f"{when.day} {when:%b %Y}"
 
 
-def moment(language: Language, seconds: int) -> str:
+def moment(language: Language, zone: ZoneInfo, seconds: int) -> str:
     """A day and a time in words."""
-    return f"{day(language, seconds)} {datetime.fromtimestamp(seconds):%H:%M}"
+    return f"{day(language, zone, seconds)} {datetime.fromtimestamp(seconds, zone):%H:%M}"
 
 
 def _digest(file: Path) -> str:
