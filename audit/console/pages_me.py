@@ -8,8 +8,8 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from audit.console import rights_views as views
+from audit.console import rights_work as work
 from audit.console.registry import Entry, Topic
-from audit.console.rights_work import evidence_of
 from audit.console.web import ConsoleOf, Genuine, Subject, see
 from models.disputes import ApplyRepair, RaiseDispute
 from models.parties import Role
@@ -74,7 +74,7 @@ def raise_dispute(
 ) -> Response:
     """Raise an objection."""
     try:
-        new = RaiseDispute(subject=seat.subject, field=field, statement=statement, evidence=evidence_of(evidence))
+        new = RaiseDispute(subject=seat.subject, field=field, statement=statement, evidence=work.evidence_of(evidence))
         views.raise_dispute(seat, new)
     except Problem as problem:
         return views.show_disputes(request, console, seat, seat.subject, ME, problem, field=field, statement=statement)
@@ -90,6 +90,9 @@ def letter(request: Request, console: ConsoleOf, seat: Subject, case: str) -> Re
 @router.post("/disputes/{case}/evidence", dependencies=[Genuine])
 def evidence(seat: Subject, case: str) -> Response:
     """One's own evidence again."""
+    # The office knows the window alone: whose case it is must be seen here.
+    with seat.session() as office:
+        views.one_of(work.disputes_of(office, seat.subject), case)
     return views.show_evidence(seat, f"/disputes/{case}/evidence")
 
 
@@ -106,7 +109,7 @@ def apply_repair(
     """Apply for credit repair."""
     try:
         views.apply_repair(
-            seat, ApplyRepair(subject=seat.subject, field=field, grounds=grounds, evidence=evidence_of(evidence))
+            seat, ApplyRepair(subject=seat.subject, field=field, grounds=grounds, evidence=work.evidence_of(evidence))
         )
     except Problem as problem:
         return views.show_repairs(request, console, seat, seat.subject, ME, problem, field=field, grounds=grounds)

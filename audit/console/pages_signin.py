@@ -51,7 +51,7 @@ def account_signin(request: Request, console: ConsoleOf, login: Text = "", passp
         return _refused(request, console, why, "signin_account.html", login=login, here="/me/signin")
     if not pending.enrolling:
         return see("/signin/second")
-    return see("/me/passphrase" if pending.allowed else "/signin/enrol")
+    return see("/me/passphrase" if pending.code else "/signin/enrol")
 
 
 @router.get("/me/passphrase")
@@ -164,7 +164,8 @@ def enrol_passkey(request: Request, console: ConsoleOf, answer: Text = "") -> Re
 
 def _enrol(request: Request, console: Console, pending: Pending, notice: Notice | None = None) -> Response:
     picture, options, name = "", "", pending.seat.person.name
-    if pending.allowed:
+    allowed = console.seats.allowed(pending)
+    if allowed:
         made = console.factors.new_totp(name) if not pending.secret else console.factors.shown_totp(name, pending.secret)
         pending.secret, picture = made.secret, made.picture
         options, pending.challenge = console.factors.new_passkey(pending.seat.owner, name)
@@ -174,7 +175,7 @@ def _enrol(request: Request, console: Console, pending: Pending, notice: Notice 
         status=200 if notice is None else notice.status,
         notice="" if notice is None else console.pages.said(request, notice),
         name=name,
-        allowed=pending.allowed,
+        allowed=allowed,
         secret=pending.secret,
         picture=picture,
         options=options,
@@ -227,7 +228,7 @@ def _pending(request: Request, console: Console) -> Pending:
 
 def _enrolling(request: Request, console: Console, *, allowed: bool = True) -> Pending:
     pending = _pending(request, console)
-    if not pending.enrolling or (allowed and not pending.allowed):
+    if not pending.enrolling or (allowed and not console.seats.allowed(pending)):
         raise Notice("signed-out", 401)
     return pending
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +73,8 @@ class Pending:
     seat: Seat
     expires: float
     enrolling: bool
-    allowed: bool = False
+    code: str = ""
+    """The one-time code that was given; it lets someone enrol for as long as it is neither spent nor replaced."""
     challenge: bytes = b""
     secret: str = ""
 
@@ -85,6 +87,7 @@ class Seats(seats.Seats[Seat]):
         self._config, self._accounts, self._factors = config, accounts, factors
         self._pending: dict[bytes, Pending] = {}
         self._unlocking = threading.Lock()
+        self._second = threading.Lock()
         self._throttle = Throttle(clock)
 
     # ---------------------------------------------------------------- the first step
@@ -127,7 +130,7 @@ class Seats(seats.Seats[Seat]):
             self._throttle.right(name)
         assert account is not None, "what fits, fits an account"
         pending = self._wait(guest, self._subject_seat(account))
-        pending.allowed = first
+        pending.code = passphrase if first else ""
         return pending
 
     def _subject_seat(self, account: Account) -> SubjectSeat:
@@ -165,32 +168,48 @@ class Seats(seats.Seats[Seat]):
     def allow(self, pending: Pending, code: str) -> None:
         """The one-time code that lets someone make their first second factor; raises `Notice`."""
         owner = pending.seat.owner
-        self._throttle.check(f"{owner} second")
-        if not self._accounts.code_fits(owner, code):
-            self._wrong(f"{owner} second", "code-wrong")
-        self._throttle.right(f"{owner} second")
-        pending.allowed = True
+        with self._second:
+            self._throttle.check(f"{owner} second")
+            if not self._accounts.code_fits(owner, code):
+                self._wrong(f"{owner} second", "code-wrong")
+            self._throttle.right(f"{owner} second")
+        pending.code = code
+
+    def allowed(self, pending: Pending) -> bool:
+        """Whether a second factor may be made now."""
+        return bool(pending.code) and self._accounts.code_fits(pending.seat.owner, pending.code)
 
     def check_second(self, pending: Pending, *, code: str = "", answer: str = "") -> None:
         """A one-time code, a recovery code, or a passkey's answer; raises `Notice`."""
         owner = pending.seat.owner
         if pending.enrolling:
             raise Notice("signed-out", 401)
-        self._throttle.check(f"{owner} second")
-        if answer:
-            challenge, pending.challenge = pending.challenge, b""
-            fits = bool(challenge) and self._factors.passkey_fits(owner, challenge, answer)
-        else:
-            fits = self._factors.totp_fits(owner, code) or self._factors.recovery_fits(owner, code)
-        if not fits:
-            self._wrong(f"{owner} second", "second-wrong")
-        self._throttle.right(f"{owner} second")
+        # One at a time, or guesses sent together would all be made before the first of them is counted.
+        with self._second:
+            self._throttle.check(f"{owner} second")
+            if answer:
+                challenge, pending.challenge = pending.challenge, b""
+                fits = bool(challenge) and self._factors.passkey_fits(owner, challenge, answer)
+            else:
+                fits = self._factors.totp_fits(owner, code) or self._factors.recovery_fits(owner, code)
+            if not fits:
+                self._wrong(f"{owner} second", "second-wrong")
+            self._throttle.right(f"{owner} second")
 
     def admit(self, guest: str) -> str:
-        """Both steps are passed: take the seat; its cookie's value."""
-        seat = self._pending.pop(_name(guest)).seat
+        """Both steps are passed: take the seat; its cookie's value. Whoever else is on the way to it begins anew."""
+        gone = self._pending.pop(_name(guest), None)
+        if gone is None:
+            raise Notice("signed-out", 401)
+        seat = gone.seat
+        self._drop_where(lambda pending: pending.seat.owner == seat.owner)
         seat.begun = seat.seen = self._clock()
         return self.take(seat)
+
+    def end_of(self, person: str) -> None:
+        """End every seat of a person, and every way to one."""
+        self._drop_where(lambda pending: pending.seat.owner == person)
+        super().end_of(person)
 
     def drop(self, guest: str) -> None:
         """Forget who was on their way in this browser."""
@@ -202,8 +221,13 @@ class Seats(seats.Seats[Seat]):
         """End what is over."""
         super().sweep()
         now = self._clock()
-        for name in [name for name, pending in list(self._pending.items()) if pending.expires <= now]:
-            self._pending.pop(name).seat.end()
+        self._drop_where(lambda pending: pending.expires <= now)
+
+    def _drop_where(self, over: Callable[[Pending], bool]) -> None:
+        for name in [name for name, pending in list(self._pending.items()) if over(pending)]:
+            gone = self._pending.pop(name, None)
+            if gone is not None:
+                gone.seat.end()
 
     def _wrong(self, name: str, key: str) -> Any:
         left = self._throttle.wrong(name)

@@ -23,6 +23,7 @@ from models.web.notices import Notice
 
 ATTEMPTS = 5
 WAIT = 300
+MOST_NAMES = 10_000
 Clock = Callable[[], float]
 logger = logging.getLogger(__name__)
 
@@ -79,24 +80,27 @@ class Throttle:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._wrong: dict[str, tuple[int, float]] = {}
+        # By digest, the newest last: whoever makes names up chooses neither how long they are nor how many are kept.
+        self._wrong: dict[bytes, tuple[int, float]] = {}
 
     def check(self, name: str) -> None:
         """Raise `Notice` where this name must wait."""
-        count, last = self._wrong.get(name, (0, 0.0))
+        count, last = self._wrong.get(_name(name), (0, 0.0))
         left = last + WAIT - self._clock()
         if count >= ATTEMPTS and left > 0:
             raise Notice("signin-wait", 429, minutes=int(left // 60) + 1)
 
     def wrong(self, name: str) -> int:
         """Note a wrong one; how many are left before the wait."""
-        count = self._wrong.get(name, (0, 0.0))[0] + 1
-        self._wrong[name] = (count, self._clock())
+        count = self._wrong.pop(_name(name), (0, 0.0))[0] + 1
+        self._wrong[_name(name)] = (count, self._clock())
+        while len(self._wrong) > MOST_NAMES:
+            self._wrong.pop(next(iter(self._wrong)), None)
         return max(0, ATTEMPTS - count)
 
     def right(self, name: str) -> None:
         """Begin anew."""
-        self._wrong.pop(name, None)
+        self._wrong.pop(_name(name), None)
 
 
 class Seats(Generic[T]):

@@ -12,11 +12,12 @@ from crypto import cells
 from models import wire
 from models.alignment import tag_context
 from models.consents import ConsentKind
-from models.disputes import AnswerCorrection, Corrections, Filing
+from models.disputes import AnswerCorrection, Corrections, Evidence, Filing, RaiseDispute
 from models.identity import parse_id
 from models.logged import Empty
 from models.parties import Role
 from models.projects import ProjectKind
+from models.rights import OpenAccount
 from models.scorecard.card import FieldCard
 from sharing_node.state import repository as state
 from sharing_node.state.repository import StoredCohort, StoredModel
@@ -28,6 +29,7 @@ FIELD = "leased_in_area"
 DIGITS = "11010519720301205"
 NUMBER = DIGITS + ric.calc_check_digit(DIGITS + "0")
 SUBJECT = parse_id(NUMBER)
+OTHER = "11010519491231002X"
 MODEL = "lines-2026"
 
 
@@ -124,6 +126,22 @@ def test_pages_of_another_are_not_shown(used: Place, subject: Visitor, clerk: Vi
     assert clerk.get("/me/archive").status_code == 403
     assert clerk.get("/rights/person/unknown/archive").status_code == 404
     assert subject.get("/me/disputes/0123456789abcdef/letter").status_code == 404
+
+
+def test_evidence_of_another_is_not_handed_out(used: Place, subject: Visitor, clerk: Visitor) -> None:
+    """The office sees the window alone, which may act for both: that the case is one's own is the console's to see."""
+    office, other = used.pair.office.clerk, parse_id(OTHER)
+    office.logged("/accounts", OpenAccount(account="another", subject=other, checked="居民身份证"), Empty)
+    photo = Evidence(name="合同.jpg", content=b"\xff\xd8 of another")
+    told = RaiseDispute(subject=other, field=FIELD, statement="不对", evidence=photo)
+    case = office.logged("/disputes", told, Filing).answer.id
+    subject.get("/me/disputes")
+    subject.post(f"/me/disputes/{case}/evidence")
+    assert subject.last.status_code == 404
+    own = RaiseDispute(subject=SUBJECT, field="operating_years", statement="不对", evidence=photo)
+    case = office.logged("/disputes", own, Filing).answer.id
+    subject.get("/me/disputes")
+    assert subject.post(f"/me/disputes/{case}/evidence").content == photo.content
 
 
 def test_no_address_holds_a_number(clerk: Visitor) -> None:
