@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from models import wire
 from models.durable import write_private
 from models.exposure import (
     MOST_AT_ONCE,
+    SALT_BYTES,
     AnswersTaken,
     ExposureAnswer,
     ExposureQuestion,
@@ -36,6 +38,7 @@ from models.exposure import (
     OpeningDemands,
     OpenQuestions,
     QuestionsSoFar,
+    committed,
 )
 from models.logged import Empty
 from models.problems import Problem
@@ -113,7 +116,13 @@ class Responder:
                 logger.error("the office demands an answer that is not kept here: question %s", demand.question)
                 continue
             made = msgspec.msgpack.decode(file.read_bytes(), type=Made)
-            said = OpenAnswer(question=demand.question, amount=made.amount, counted=made.amount > 0, exponent=made.exponent)
+            said = OpenAnswer(
+                question=demand.question,
+                amount=made.amount,
+                counted=made.amount > 0,
+                exponent=made.exponent,
+                salt=wire.decode(made.filed, FileAnswer).salt,
+            )
             self._bank.office.logged("/exposures/openings", said, Empty)
             opened += 1
         return opened
@@ -161,10 +170,10 @@ class Responder:
         except (Problem, CryptoError, BookError) as problem:
             logger.warning("a question is not answered: %s", problem)
             return None
-        bank, digest = self._bank.config.institution, signed.digest()
+        bank, digest, salt = self._bank.config.institution, signed.digest(), secrets.token_bytes(SALT_BYTES)
         made = encrypt_bounded(key, amount, amount > 0, f"{digest}/{bank}".encode())
-        said = ExposureAnswer(question=digest, bank=bank, ciphertext=hashlib.sha256(made.ciphertext).digest())
-        filed = FileAnswer(answer=self._bank.sign(said), ciphertext=made.ciphertext, proof=made.proof)
+        said = ExposureAnswer(question=digest, bank=bank, commitment=committed(salt, made.ciphertext))
+        filed = FileAnswer(answer=self._bank.sign(said), salt=salt, ciphertext=made.ciphertext, proof=made.proof)
         kept = Made(filed=wire.encode(filed), amount=amount, exponent=made.exponent.to_bytes(64))
         write_private(file, msgspec.msgpack.encode(kept))
         return filed

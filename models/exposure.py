@@ -24,8 +24,8 @@
     decrypts: sum + 2^64 · count
 
 Amounts are whole yuan below 2^32; a bank that answers anything else is refused (`crypto.paillier.bounded`). A ciphertext stands
-for one amount only and its digest is signed, so that the office can have it opened later and a false one is its bank's.
-What each side learns stands in `LEAKAGE`, which node and office sign with every sum.
+for one amount only and is committed to under signature, so that the office can have it opened later and a false one is its
+bank's. What each side learns stands in `LEAKAGE`, which node and office sign with every sum.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ FEWEST_ANSWERS = 3
 MOST_AT_ONCE = 64
 """Questions that one look gives, and answers that one request takes."""
 TAG_BYTES = 32
+SALT_BYTES = 32
 _TAG_LABEL = b"xinqiao/exposure/tag/v1/"
+_ANSWER_LABEL = b"xinqiao/exposure/answer/v1/"
 
 LEAKAGE = (
     "The asking bank learns the sum, the number of banks where the applicant owes, and which banks answered and which did not; "
@@ -149,18 +151,28 @@ class OpenQuestions(Message):
     questions: tuple[Signed, ...]
 
 
+def committed(salt: bytes, ciphertext: bytes) -> bytes:
+    """What a bank signs of a ciphertext, 32 bytes; `salt` are 32 random bytes that the asking bank is never shown.
+
+    Without it the tally would give the asker digests of ciphertexts under a key of its own making, whose blinding factors it
+    may have chosen to be few: it could guess each of them open.
+    """
+    return hashlib.sha256(_ANSWER_LABEL + salt + ciphertext).digest()
+
+
 class ExposureAnswer(Message):
-    """What a bank signs: the question's digest, and SHA-256 of its ciphertext, by which it can be held to it."""
+    """What a bank signs: the question's digest, and of its ciphertext `committed`, by which it can be held to it."""
 
     question: str
     bank: str
-    ciphertext: bytes
+    commitment: bytes
 
 
 class FileAnswer(Message):
-    """One answer: the signed statement, the ciphertext (768 bytes) and the proof that it is bounded."""
+    """One answer: the signed statement, salt (32 bytes) and ciphertext (768), and the proof that it is bounded."""
 
     answer: Signed
+    salt: bytes
     ciphertext: bytes
     proof: bytes
 
@@ -187,8 +199,9 @@ class ExposureTally(Message):
 
 
 class ExposureParts(Message):
-    """What the office multiplies itself: the ciphertexts in the order of the answers, and the exponent that blinds the sum."""
+    """What the office multiplies itself: salts and ciphertexts in the order of the answers, and what blinds the sum."""
 
+    salts: bytes
     ciphertexts: bytes
     exponent: bytes
 
@@ -244,9 +257,10 @@ class OpeningDemands(Message):
 
 
 class OpenAnswer(Message):
-    """What a bank's answer was made of: amount, whether it was counted, and the blinding exponent (big-endian)."""
+    """What a bank's answer was made of: amount, whether it was counted, the blinding exponent (big-endian) and the salt."""
 
     question: str
     amount: int
     counted: bool
     exponent: bytes
+    salt: bytes

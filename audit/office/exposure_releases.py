@@ -9,8 +9,8 @@ Before a sum goes out the office has seen for itself that
 (4) the banks that answered are not the same but for one or two as in an earlier sum about this subject for this bank: the
     difference of the two sums would be those banks' answers.
 
-A ciphertext stands for one amount only (`crypto.paillier.key_proof`), so that its signed digest is a commitment. The office may
-demand that a bank open it; what does not open to it is a lie with its bank's name on it, and raises an alarm.
+A ciphertext stands for one amount only (`crypto.paillier.key_proof`), so that what is signed of it is a commitment. The office
+may demand that a bank open it; what does not open to it is a lie with its bank's name on it, and raises an alarm.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from audit.service.outcome import Call, Outcome, Refused
 from crypto.errors import CryptoError
 from models.exposure import (
     FEWEST_ANSWERS,
+    SALT_BYTES,
     DemandOpening,
     ExposureAnswer,
     ExposureParts,
@@ -35,6 +36,7 @@ from models.exposure import (
     OpenAnswer,
     OpeningDemands,
     ReleaseExposure,
+    committed,
 )
 from models.http_client import SignedClient
 from models.logged import Empty
@@ -193,7 +195,9 @@ class ExposureReleases:
             parts = client.get(f"/exposures/{stored.id}/parts", ExposureParts)
         try:
             ciphertexts = split(parts.ciphertexts, CIPHERTEXT_BYTES, "ciphertexts")
-            if [hashlib.sha256(one).digest() for one in ciphertexts] != [answer.ciphertext for answer in answers]:
+            salts = split(parts.salts, SALT_BYTES, "salts")
+            made = [committed(*one) for one in zip(salts, ciphertexts, strict=False)]
+            if len(ciphertexts) != len(answers) or made != [answer.commitment for answer in answers]:
                 raise Damaged("the node added other ciphertexts than the banks have signed")
             key = PublicKey.decode(stored.question.key)
             total = key.add(key.ciphertext(one) for one in ciphertexts)
@@ -231,7 +235,7 @@ def _holds(stored: Stored, answer: ExposureAnswer, opened: OpenAnswer) -> bool:
     if not 0 <= opened.amount <= MOST_AMOUNT or not 0 < exponent < 1 << 512:
         return False
     made = ciphertext_of(PublicKey.decode(stored.question.key), opened.amount, opened.counted, exponent)
-    return hashlib.sha256(made).digest() == answer.ciphertext
+    return committed(opened.salt, made) == answer.commitment
 
 
 def _alarm(connection: Connection, now: int, institution: str, question: str, detail: str, evidence: bytes) -> None:

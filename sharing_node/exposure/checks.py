@@ -21,6 +21,7 @@ from crypto.errors import CryptoError
 from models.exposure import (
     FEWEST_ANSWERS,
     MOST_AT_ONCE,
+    SALT_BYTES,
     AnswersTaken,
     ExposureAnswer,
     ExposureParts,
@@ -35,6 +36,7 @@ from models.exposure import (
     OpenExposure,
     OpenQuestions,
     QuestionsSoFar,
+    committed,
 )
 from models.parties import Role
 from models.problems import (
@@ -218,7 +220,7 @@ class ExposureChecks:
                 raise Conflict("this question is closed")
             if repository.has_answered(connection, asked.question.id, bank):
                 raise Conflict("a bank answers a question once")
-            if hashlib.sha256(filed.ciphertext).digest() != answer.ciphertext:
+            if len(filed.salt) != SALT_BYTES or committed(filed.salt, filed.ciphertext) != answer.commitment:
                 raise BadMessage("the ciphertext is not the one that was signed")
             context = f"{answer.question}/{bank}".encode()
             verify_bounded(_key(asked.question.key), filed.ciphertext, filed.proof, context)
@@ -226,7 +228,7 @@ class ExposureChecks:
             return _Judged(digest, problem=BadElement(str(error)))
         except Problem as problem:
             return _Judged(digest, problem=problem)
-        return _Judged(digest, asked.question.id, Answer(bank, filed.answer, filed.ciphertext))
+        return _Judged(digest, asked.question.id, Answer(bank, filed.answer, filed.salt, filed.ciphertext))
 
     # ---------------------------------------------------------------- the office
 
@@ -235,9 +237,13 @@ class ExposureChecks:
         with call.engine.connect() as connection:
             asked = repository.find(connection, call.path["id"])
             answers = repository.answers(connection, asked.question.id)
-        if asked.state is not State.CLOSED or asked.exponent is None:
-            raise Conflict("this question is not closed, or its sum was released")
-        return ExposureParts(ciphertexts=b"".join(answer.ciphertext for answer in answers), exponent=asked.exponent)
+        if asked.state is not State.CLOSED or asked.exponent is None or not answers:
+            raise Conflict("this question is not closed, its sum was released, or nobody came for it in time")
+        return ExposureParts(
+            salts=b"".join(answer.salt for answer in answers),
+            ciphertexts=b"".join(answer.ciphertext for answer in answers),
+            exponent=asked.exponent,
+        )
 
     @staticmethod
     def _own(connection: Connection, call: Call) -> Asked:

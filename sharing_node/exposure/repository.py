@@ -46,6 +46,7 @@ class Answer:
 
     bank: str
     signed: Signed = field(repr=False)
+    salt: bytes = field(repr=False)
     ciphertext: bytes = field(repr=False)
 
 
@@ -96,7 +97,8 @@ def waiting_for(connection: Connection, bank: str, now: int) -> list[Signed]:
 def put(connection: Connection, question_id: str, answer: Answer, now: int) -> None:
     """Store an answer; IntegrityError where the bank has answered before."""
     row = {"question": question_id, "bank": answer.bank, "at": now}
-    connection.execute(insert(AnswerRow).values(**row, signed=encode(answer.signed), ciphertext=answer.ciphertext))
+    hidden = {"salt": answer.salt, "ciphertext": answer.ciphertext}
+    connection.execute(insert(AnswerRow).values(**row, signed=encode(answer.signed), **hidden))
 
 
 def has_answered(connection: Connection, question_id: str, bank: str) -> bool:
@@ -114,19 +116,19 @@ def answers(connection: Connection, question_id: str) -> list[Answer]:
     """What banks have answered, by bank; nothing once the sum was released."""
     found = select(AnswerRow.__table__).where(AnswerRow.question == question_id, AnswerRow.ciphertext.is_not(None))
     rows = connection.execute(found.order_by(AnswerRow.bank))
-    return [Answer(row.bank, decode(row.signed, Signed), row.ciphertext) for row in rows]
+    return [Answer(row.bank, decode(row.signed, Signed), row.salt, row.ciphertext) for row in rows]
 
 
 def erase_old(connection: Connection, before: int) -> None:
     """Forget what banks have answered to questions that were over before then."""
     old = select(ExposureRow.id).where(ExposureRow.state != State.RELEASED, ExposureRow.deadline < before)
     late = update(AnswerRow).where(AnswerRow.question.in_(old), AnswerRow.ciphertext.is_not(None))
-    connection.execute(late.values(ciphertext=None))
+    connection.execute(late.values(salt=None, ciphertext=None))
 
 
 def erase(connection: Connection, question_id: str) -> None:
     """Forget what banks have answered; what they have signed stays."""
-    connection.execute(update(AnswerRow).where(AnswerRow.question == question_id).values(ciphertext=None))
+    connection.execute(update(AnswerRow).where(AnswerRow.question == question_id).values(salt=None, ciphertext=None))
 
 
 def _asked(row: Any) -> Asked:

@@ -32,12 +32,13 @@ class ExposureRow(Base):
 
 
 class ExposureAnswerRow(Base):
-    """A bank's answer, once. The ciphertext is erased with the release, or when nobody comes for it; what was signed stays."""
+    """A bank's answer, once. Salt and ciphertext are erased with the release, or when nobody comes; what was signed stays."""
 
     __tablename__ = "exposure_answer"
 
     question: Mapped[str] = mapped_column(ForeignKey(ExposureRow.id), primary_key=True)
     bank: Mapped[str] = mapped_column(String(64), primary_key=True)
     signed: Mapped[bytes] = mapped_column(LargeBinary)
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary)
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     at: Mapped[int] = mapped_column(BigInteger)

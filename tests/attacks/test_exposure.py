@@ -16,14 +16,17 @@ import pytest
 from phe import paillier as naive
 from sqlalchemy import select, update
 
+from bank_client.exposure_keys import QuestionKey
 from bank_client.exposure_responder import Responder
 from crypto.errors import InvalidCiphertext
 from crypto.paillier import CIPHERTEXT_BYTES, PublicKey
-from crypto.paillier.arithmetic import draw_exponent, encode_ciphertext
+from crypto.paillier.arithmetic import PrivateKey, draw_exponent, encode_ciphertext
 from crypto.paillier.bounded import encrypt_bounded
+from crypto.paillier.key_proof import prove_key
 from models import wire
 from models.alarms import Alarm, Alarms, AskAlarms
 from models.exposure import (
+    SALT_BYTES,
     DemandOpening,
     ExposureAnswer,
     ExposureTally,
@@ -31,12 +34,13 @@ from models.exposure import (
     OpenAnswer,
     OpeningDemand,
     OpeningDemands,
+    committed,
 )
 from models.logged import Empty
 from models.problems import BadMessage, BadSignature, Conflict, Damaged, ReleaseRefused, TooFewBanks
 from models.wire import Signed
 from sharing_node.exposure.tables import ExposureAnswerRow, ExposureRow
-from tests.exposure.banks import Opened, Place, answer_of, place, put, send_answers
+from tests.exposure.banks import Opened, Place, answer_of, place, pool, put, send_answers
 
 pytestmark = pytest.mark.attack
 OWED = 700_000
@@ -71,9 +75,10 @@ def alarms_of(here: Place) -> list[Alarm]:
 def own_answer(responder: Responder, opened: Opened, ciphertext: bytes, proof: bytes, question: str = "") -> FileAnswer:
     """Whatever a bank likes, under its own good signature."""
     bank = responder._bank
-    digest = hashlib.sha256(ciphertext).digest()
-    said = ExposureAnswer(question=question or opened.digest, bank=bank.config.institution, ciphertext=digest)
-    return FileAnswer(answer=bank.sign(said), ciphertext=ciphertext, proof=proof)
+    salt = bytes(SALT_BYTES)
+    commitment = committed(salt, ciphertext)
+    said = ExposureAnswer(question=question or opened.digest, bank=bank.config.institution, commitment=commitment)
+    return FileAnswer(answer=bank.sign(said), salt=salt, ciphertext=ciphertext, proof=proof)
 
 
 # -------------------------------------------------------------------- the key
@@ -188,7 +193,7 @@ def test_an_answer_opens_to_one_amount_only(here: Place, subject: str) -> None:
     auditor = here.pair.office.client("office/audit")
     body = DemandOpening(question=asked.question.id, bank="bank-b", reason="a complaint")
     auditor.logged("/exposures/demands", body, Empty)
-    wrong = OpenAnswer(question=asked.question.id, amount=1, counted=True, exponent=secrets.token_bytes(32))
+    wrong = OpenAnswer(question=asked.question.id, amount=1, counted=True, exponent=secrets.token_bytes(32), salt=bytes(32))
     bank._bank.office.logged("/exposures/openings", wrong, Empty)
     path = f"/exposures/{asked.question.id}/demands"
     [found] = auditor.logged(path, Empty(), OpeningDemands).answer.demands
@@ -224,7 +229,7 @@ def test_two_answers_are_not_summed_whoever_says_so(here: Place, subject: str) -
         asked.released(sign(tally))
     with pytest.raises(BadMessage, match="second one of the same bank"):
         asked.released(sign(wire.replace(tally, answers=(*signed, signed[0]))))
-    own = asked.officer.sign(ExposureAnswer(question=asked.digest, bank="bank-a", ciphertext=bytes(32)))
+    own = asked.officer.sign(ExposureAnswer(question=asked.digest, bank="bank-a", commitment=bytes(32)))
     with pytest.raises(BadMessage, match="no bank that was asked"):
         asked.released(sign(wire.replace(tally, answers=(*signed, own))))
     with pytest.raises(BadSignature):
@@ -258,13 +263,34 @@ def test_what_the_asker_sees_names_no_amount(here: Place, subject: str) -> None:
     here.answer()
     tally = asked.close()
     shown = asked.officer.from_node(tally, ExposureTally)
-    digests = [wire.decode(one.payload, ExposureAnswer).ciphertext for one in shown.answers]
+    digests = [wire.decode(one.payload, ExposureAnswer).commitment for one in shown.answers]
     assert not unblinded.keys() & set(digests)
     # The one ciphertext that it gets is not the product of what the banks sent, but that, blinded anew.
     with here.pair.engine.connect() as connection:
         query = select(ExposureAnswerRow.ciphertext).where(ExposureAnswerRow.question == asked.question.id)
         sent = [key.ciphertext(one) for one in connection.execute(query).scalars() if one]
     assert asked.summed(asked.released(tally)) != encode_ciphertext(key.add(sent))
+
+
+def test_a_key_that_blinds_nothing_opens_no_answer(here: Place, subject: str) -> None:
+    """The asker picks h: with one of order 2 each ciphertext is one of two, and its digest in the tally would say which."""
+    honest = pool().take()
+    n = honest.key.public.n
+    weak = PrivateKey(honest.key._key, PublicKey(n, n * n - 1))
+    asked = put(here, subject, key=QuestionKey(weak, prove_key(weak)))
+    here.answer()
+    guesses = {
+        hashlib.sha256(encode_ciphertext(weak.public.combine(amount + (int(amount > 0) << 64), sign))).digest()
+        for amount in (0, OWED)
+        for sign in (1, n * n - 1)
+    }
+    with here.pair.engine.connect() as connection:
+        query = select(ExposureAnswerRow.ciphertext).where(ExposureAnswerRow.question == asked.question.id)
+        naive_digests = {hashlib.sha256(one).digest() for one in connection.execute(query).scalars() if one}
+    assert naive_digests
+    assert naive_digests <= guesses
+    shown = asked.officer.from_node(asked.close(), ExposureTally)
+    assert not guesses & {wire.decode(one.payload, ExposureAnswer).commitment for one in shown.answers}
 
 
 # -------------------------------------------------------------------- the node

@@ -164,10 +164,10 @@ class Opened:
         return self.officer.node.logged(f"/exposures/{self.question.id}/release", release, ExposureSum).answer.sum
 
 
-def put(here: Place, subject: str, officer: Bank | None = None) -> Opened:
+def put(here: Place, subject: str, officer: Bank | None = None, key: QuestionKey | None = None) -> Opened:
     """Ask the office for leave and put the question at the node; nobody has answered yet."""
-    officer = officer or here.officer()
-    check, key = ExposureCheck(officer, PROJECT, keys=pool()), pool().take()
+    officer, key = officer or here.officer(), key or pool().take()
+    check = ExposureCheck(officer, PROJECT, keys=pool())
     prepared = check.prepare(subject)
     leave, question = check._leave(prepared, key, None)
     officer.node.logged("/exposures", OpenExposure(ticket=leave.ticket, question=leave.question), ExposureState)
