@@ -6,23 +6,19 @@ Runs in the process that sequences the log, every ten minutes and (for reports) 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
 
-import structlog
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit.database import writing
 from audit.office.office import OFFICE, Office
 from audit.office.store import alarms, counts, disputes
 from audit.office.tables import access, report
+from audit.service.rounds import Rounds
 from models.disputes import WARN_DAYS, day_of, due_day
 
-logger = structlog.get_logger()
 ROUND_SECONDS = 600.0
 DAY = 86_400
 
@@ -35,33 +31,19 @@ class Done:
     banks: int
 
 
-class Duties:
-    """One office's duties; they run while this is entered, in the process for which `is_ours` holds."""
+class Duties(Rounds):
+    """One office's duties."""
 
     def __init__(self, office: Office, is_ours: Callable[[], bool]) -> None:
+        super().__init__("duties", ROUND_SECONDS, is_ours)
         self._office = office
-        self._is_ours = is_ours
         self._reported_on = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
 
-    def __enter__(self) -> Duties:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(ROUND_SECONDS):
-            try:
-                if self._is_ours():
-                    today = day_of(int(self._office.clock()), self._office.settings.zone).toordinal()
-                    run_once(self._office, reports=today != self._reported_on)
-                    self._reported_on = today
-            except SQLAlchemyError as error:
-                logger.warning("the office's duties could not be done now", error=type(error).__name__)
+    def look(self) -> None:
+        """Warn of objections; once a day of reports, too."""
+        today = day_of(int(self._office.clock()), self._office.settings.zone).toordinal()
+        run_once(self._office, reports=today != self._reported_on)
+        self._reported_on = today
 
 
 def run_once(office: Office, *, reports: bool = True) -> Done:

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
-
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit.office.office import Office
 from audit.office.reconcile import due, reconcile
-from models.problems import Problem
+from audit.service.rounds import Rounds
 from models.reconciliation import INCOMPLETE
 
-logger = structlog.get_logger()
 ROUND_SECONDS = 60.0
 AGAIN_ROUNDS = 30
 """After a day that could not be finished, the next attempt is made after so many rounds."""
 
 
-class Nightly:
-    """A thread that looks once a minute for days to reconcile; it runs while it is entered, and only where `is_ours` holds."""
+class Nightly(Rounds):
+    """Looks once a minute for days to reconcile."""
 
     def __init__(self, office: Office, is_ours: Callable[[], bool]) -> None:
+        super().__init__("nightly", ROUND_SECONDS, is_ours)
         self._office = office
-        self._is_ours = is_ours
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="nightly", daemon=True)
-
-    def __enter__(self) -> Nightly:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping.set()
-        self._thread.join()
+        self._wait = 0
 
     def run_once(self) -> bool:
         """Reconcile what is due; False where a day stays incomplete."""
@@ -46,13 +31,11 @@ class Nightly:
                 return False
         return True
 
-    def _run(self) -> None:
-        rounds = 0
-        while not self._stopping.wait(ROUND_SECONDS):
-            rounds -= 1
-            try:
-                if rounds <= 0 and self._is_ours() and not self.run_once():
-                    rounds = AGAIN_ROUNDS
-            except (Problem, SQLAlchemyError, OSError) as error:
-                logger.warning("the reconciliation waits", error=type(error).__name__)
-                rounds = AGAIN_ROUNDS
+    def look(self) -> None:
+        """Reconcile what is due, and after a day that was not finished only some rounds later."""
+        if self._wait:
+            self._wait -= 1
+            return
+        self._wait = AGAIN_ROUNDS
+        if self.run_once():
+            self._wait = 0

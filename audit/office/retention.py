@@ -7,13 +7,9 @@ before. Reconciled days, cases and their bundles, alarms and figures name no sub
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
 
-import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit.database import writing
 from audit.office.office import OFFICE, Office
@@ -22,10 +18,10 @@ from audit.office.store import retention as store
 from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft, finish
 from audit.service.outcome import Call, Outcome, Within
+from audit.service.rounds import Rounds
 from models.problems import Conflict, Unusable
 from models.retention import AT_ONCE, Erased, ErasedClass, EraseSubject, Retention, RetentionRule, RetentionRun
 
-logger = structlog.get_logger()
 DAY = 86_400
 ROUND_SECONDS = 600.0
 AT_A_TIME = 1000
@@ -33,32 +29,19 @@ REFERENCE_LENGTH = 200
 BY_ITSELF = {"person": "office/service", "name": "retention rule", "role": "office"}
 
 
-class Retaining:
-    """The daily purge, in the process for which `is_ours` holds, and the handlers of clerks."""
+class Retaining(Rounds):
+    """The daily purge, and the handlers of clerks."""
 
     def __init__(self, office: Office, is_ours: Callable[[], bool] = lambda: True) -> None:
+        super().__init__("retention", ROUND_SECONDS, is_ours)
         self._office = office
-        self._is_ours = is_ours
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
-    def __enter__(self) -> Retaining:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(ROUND_SECONDS):
-            try:
-                with self._office.engine.connect() as connection:
-                    last = store.last_at(connection)
-                if self._is_ours() and self._office.clock() - last >= DAY:
-                    self.run_once()
-            except SQLAlchemyError as error:
-                logger.warning("nothing could be purged now", error=type(error).__name__)
+    def look(self) -> None:
+        """Purge where the last purge was a day ago."""
+        with self._office.engine.connect() as connection:
+            last = store.last_at(connection)
+        if self._office.clock() - last >= DAY:
+            self.run_once()
 
     # ---------------------------------------------------------------- by rule
 

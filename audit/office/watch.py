@@ -7,9 +7,7 @@ the evidence they hold: two notes with one size and two roots. The notes prove t
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 import httpx2
 import structlog
@@ -20,6 +18,7 @@ from audit.log.witnesses import KnownWitness
 from audit.office import tables
 from audit.office.office import NODE, OFFICE, Office
 from audit.office.store import alarms
+from audit.service.rounds import Rounds
 from audit.verifier.checkpoint import open_checkpoint
 from audit.verifier.errors import FormatError, SignatureError
 from audit.verifier.note import VerifierKey
@@ -47,33 +46,20 @@ class NodeWitness(Witness):
         return reply
 
 
-class ForkWatch:
-    """Asks the witnesses that run elsewhere, while this is entered, in the process for which `is_ours` holds."""
+class ForkWatch(Rounds):
+    """Asks the witnesses that run elsewhere."""
 
     def __init__(self, office: Office, is_ours: Callable[[], bool] = lambda: True) -> None:
+        super().__init__("fork-watch", ROUND_SECONDS, is_ours)
         self._office = office
-        self._is_ours = is_ours
         settings = office.settings
         own = (settings.witness_elsewhere,) if settings.witness_elsewhere else ()
         self._witnesses = tuple(witness for witness in (*own, *settings.log_witnesses) if witness.url)
         self._logs = {OFFICE: office.log.signer.key} | ({NODE: settings.node_log_key} if settings.node_log_key else {})
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fork-watch", daemon=True)
 
-    def __enter__(self) -> ForkWatch:
-        if self._witnesses:
-            self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping.set()
-        if self._witnesses:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(ROUND_SECONDS):
-            if self._is_ours():
-                self.run_once()
+    def look(self) -> None:
+        """Ask all of them."""
+        self.run_once()
 
     def run_once(self) -> int:
         """Ask all of them once; how many forks they hold. One that does not answer is asked again."""

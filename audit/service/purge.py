@@ -7,18 +7,14 @@ Leaves and their openings are never touched.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
-import structlog
 from sqlalchemy import Connection, Engine, Table, delete, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit.database import writing
+from audit.service.rounds import Rounds
 
-logger = structlog.get_logger()
 ROUND_SECONDS = 60.0
 ROWS_A_TRANSACTION = 200
 """Few, since others wait to write meanwhile."""
@@ -27,8 +23,8 @@ CLOCK_TOLERANCE = 60
 """Seconds past its expiry until a signature surely fails by itself, however the clocks differ."""
 
 
-class Purge:
-    """One service's housekeeping, in the process for which `is_ours` holds: the one that sequences the log."""
+class Purge(Rounds):
+    """One service's housekeeping."""
 
     def __init__(
         self,
@@ -40,22 +36,12 @@ class Purge:
         is_ours: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__("purge", ROUND_SECONDS, is_ours)
         self._engine = engine
         self._nonces = nonces
         self._answers = answers
         self._answer_seconds = answer_days * 24 * 3600
-        self._is_ours = is_ours
         self._clock = clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="purge", daemon=True)
-
-    def __enter__(self) -> Purge:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def run_once(self) -> int:
         """Delete all that is due, in small transactions; how many rows went."""
@@ -75,13 +61,9 @@ class Purge:
             self._stopping.wait(PAUSE_SECONDS)
         return gone
 
-    def _run(self) -> None:
-        while not self._stopping.wait(ROUND_SECONDS):
-            try:
-                if self._is_ours():
-                    self.run_once()
-            except SQLAlchemyError as error:
-                logger.warning("nothing could be purged now", error=type(error).__name__)
+    def look(self) -> None:
+        """Delete what is due."""
+        self.run_once()
 
 
 def _delete_some(connection: Connection, table: Table, column: str, before: int) -> int:
