@@ -150,28 +150,33 @@ def test_openings_go_last_and_the_log_still_verifies(world: World) -> None:
     assert verified(world) == len(world.leaves())
 
 
-def test_an_open_objection_is_not_purged(world: World) -> None:
+def objection(world: World, subject: str, state: str = "open") -> None:
     row = {
-        "id": "d1", "subject": "opaque:d", "field": "f", "statement": "s", "withheld": 0, "filed_by": "x", "filed_at": 1,
-        "warned": 0, "state": "open", "evidence_name": "", "evidence_digest": "", "evidence": b"", "letter": None,
+        "id": f"{subject}-{state}", "subject": subject, "field": "f", "statement": "s", "withheld": 0, "filed_by": "x",
+        "filed_at": 1, "warned": 0, "state": state, "evidence_name": "", "evidence_digest": "", "evidence": b"", "letter": None,
     }  # fmt: skip
     with world.office.engine.begin() as connection:
         connection.execute(insert(dispute).values(row))
-        connection.execute(insert(dispute).values({**row, "id": "d2", "state": "corrected"}))
+
+
+def test_an_open_objection_is_not_purged(world: World) -> None:
+    for state in ("open", "corrected"):
+        objection(world, "opaque:d", state)
     gone = {run.name: run.count for run in Retaining(world.office).run_once()}
     assert gone["disputes"] == 1
 
 
 def test_two_clerks(world: World) -> None:
+    objection(world, "opaque:e")
     world.office.settings.second_clerk = str(ActKind.SUBJECT_ERASE)
     with pytest.raises(SecondClerk):
-        world.clerk.logged("/subjects/erase", ask("opaque:d"), Erased)
-    document = wire.encode(ask("opaque:d"))
+        world.clerk.logged("/subjects/erase", ask("opaque:e"), Erased)
+    document = wire.encode(ask("opaque:e"))
     act = world.clerk.logged("/acts", FileAct(action=ActKind.SUBJECT_ERASE, document=document, reason="judgment"), Act).answer
-    assert rows(world, "opaque:d") == 1
+    assert rows(world, "opaque:e") == 1
     decision = Decision(subject=act.id, approve=True, reason="read it")
     world.client("office/chen").logged(f"/acts/{act.id}/decision", decision, Act)
-    assert rows(world, "opaque:d") == 0
+    assert rows(world, "opaque:e") == 0
     world.office.settings.second_clerk = ""
 
 
