@@ -30,11 +30,11 @@ from bank_client.batch_journal import FINAL, REFUSED, Journal
 from models.durable import draft_of
 from models.problems import BadMessage
 from models.records import CheckRecord, RecordForm
+from models.spreadsheets import safe_cell
 from models.tables import Manifest, ScoreRecord
 
 NOT_ASKED = "not-asked"
 _BEFORE, _AFTER = ("subject", "status", "reason"), ("disputed", "epoch", "leaf")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SCORE = RecordForm(("band", "reasons"), ())
 
 
@@ -80,17 +80,17 @@ def _rows(journal: Journal) -> Iterator[list[object]]:
     yield [*_BEFORE, *named, *sources, *_AFTER]
     for given, settled, _ in journal.results():
         if settled is None:
-            yield [_plain(given.text), REFUSED, given.reason, *[""] * (len(fields) + len(sources) + len(_AFTER))]
+            yield [safe_cell(given.text), REFUSED, given.reason, *[""] * (len(fields) + len(sources) + len(_AFTER))]
             continue
         record = CheckRecord(fields={}, sources={})
         if settled.record is not None:
             record = msgspec.json.decode(settled.record, type=CheckRecord)
         found = [record.sources.get(category) for category in categories]
         yield [
-            _plain(given.text),
+            safe_cell(given.text),
             settled.state if settled.state in FINAL else NOT_ASKED,
             settled.reason,
-            *(_plain(record.fields.get(name, "")) for name in fields),
+            *(_cell(record.fields.get(name, "")) for name in fields),
             *(value for source in found for value in (("", "") if source is None else (source.department, source.as_of))),
             ";".join(record.disputed),
             "" if settled.epoch is None else settled.epoch,
@@ -98,5 +98,5 @@ def _rows(journal: Journal) -> Iterator[list[object]]:
         ]
 
 
-def _plain(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _cell(value: object) -> object:
+    return safe_cell(value) if isinstance(value, str) else value

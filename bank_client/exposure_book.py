@@ -8,6 +8,7 @@ with the ids blinded, and kept in the data folder (mode 0600), so that a restart
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from crypto.paillier.bounded import MOST_AMOUNT
 from crypto.voprf import VoprfClient
 from models.durable import write_private
 from models.exposure import BorrowerTags, ExposureEpoch, ExposureQuestion, TagBorrowers, tag_of
+from models.spreadsheets import csv_text
 from models.wire import Signed, split
 
 BORROWERS_A_REQUEST = 10_000
@@ -36,25 +38,28 @@ class BookError(ValueError):
 
 
 def read_book(file: Path, canonical: Callable[[str], str], id_column: str, amount_column: str = AMOUNT) -> dict[str, int]:
-    """What each borrower owes, whole yuan above 0, by canonical id; raises `BookError`."""
+    """What each borrower owes, whole yuan above 0, by canonical id, from a CSV file; raises `BookError`."""
     owed: dict[str, Decimal] = {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        for name in (id_column, amount_column):
-            if name not in (reader.fieldnames or ()):
-                raise BookError(f"{file.name} has no column {name}; there are {', '.join(reader.fieldnames or ())}")
-        for number, row in enumerate(reader, 2):
-            try:
-                amount = Decimal((row[amount_column] or "").strip())
-                subject = canonical(row[id_column] or "")
-            except InvalidOperation:
-                raise BookError(f"{file.name}, line {number}: {amount_column} is no number") from None
-            except ValueError as error:
-                raise BookError(f"{file.name}, line {number}: {error}") from None
-            if not amount.is_finite() or amount < 0:
-                raise BookError(f"{file.name}, line {number}: {amount_column} is negative or no number")
-            if (row.get(CONSENTED) or "1").strip() != "0":
-                owed[subject] = owed.get(subject, Decimal(0)) + amount
+    try:
+        text = csv_text(file.read_bytes(), file.name)
+    except ValueError as error:
+        raise BookError(str(error)) from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for name in (id_column, amount_column):
+        if name not in (reader.fieldnames or ()):
+            raise BookError(f"{file.name} has no column {name}; there are {', '.join(reader.fieldnames or ())}")
+    for number, row in enumerate(reader, 2):
+        try:
+            amount = Decimal((row[amount_column] or "").strip())
+            subject = canonical(row[id_column] or "")
+        except InvalidOperation:
+            raise BookError(f"{file.name}, line {number}: {amount_column} is no number") from None
+        except ValueError as error:
+            raise BookError(f"{file.name}, line {number}: {error}") from None
+        if not amount.is_finite() or amount < 0:
+            raise BookError(f"{file.name}, line {number}: {amount_column} is negative or no number")
+        if (row.get(CONSENTED) or "1").strip() != "0":
+            owed[subject] = owed.get(subject, Decimal(0)) + amount
     whole = {subject: int(amount.quantize(Decimal(1), ROUND_HALF_UP)) for subject, amount in owed.items()}
     if any(amount > MOST_AMOUNT for amount in whole.values()):
         raise BookError(f"{file.name}: a borrower owes more than {MOST_AMOUNT:,} yuan, which is more than a check carries")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bank_client.cli_common import SETTINGS, Config, Json, session, show
+from models.spreadsheets import csv_text
 
 if TYPE_CHECKING:
     from bank_client.batch import BatchSummary, VillageBatch
@@ -108,15 +109,7 @@ def _batch(batch: str, config: Path) -> Iterator[VillageBatch]:
 
 def read_ids(file: Path, column: str) -> list[str]:
     """One column of a CSV file in UTF-8 or GB 18030, as it stands there; empty cells are left out. Raises ValueError."""
-    data = file.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = data.decode("gb18030")
-        except UnicodeDecodeError:
-            raise ValueError(f"{file.name} is neither UTF-8 nor GB 18030; save it as CSV UTF-8") from None
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+    rows = csv.DictReader(io.StringIO(csv_text(file.read_bytes(), file.name), newline=""))
     names = rows.fieldnames or []
     if column not in names:
         raise ValueError(f"{file.name} has no column {column}; its columns are {', '.join(names)}")

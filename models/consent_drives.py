@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from models.consents import ANY, Capture, Consent, ConsentKind, DriveFault, FileDrive, Purpose
 from models.identity import IdentityError, canonical_id, fold_width, parse_id
 from models.problems import Unusable
+from models.spreadsheets import csv_text, safe_cell
 
 MOST_ROWS = 20_000
 LONGEST_CELL = 1_000
@@ -40,7 +41,6 @@ LINE, REASON = ("行号", "line"), ("原因", "reason")
 _KINDS = {"归集": "collection", "建模": "modelling", "查询": "query"}
 _PURPOSES = {"贷款审批": "loan-approval", "贷后管理": "post-loan", "联合建模": "modelling", "全部": ANY}
 _EVERYTHING = {"全部": ANY, "": ""}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,9 +85,11 @@ def left_out(table: bytes, faults: Sequence[DriveFault]) -> bytes:
     for number, (line, cells) in enumerate(_lines(table)):
         if number == 0:
             known = [place for place, cell in enumerate(cells) if fold_width(cell) not in {*LINE, *REASON}]
-            writer.writerow([LINE[0], REASON[0], *(_safe(cells[place]) for place in known)])
+            writer.writerow([LINE[0], REASON[0], *(safe_cell(cells[place]) for place in known)])
         elif line in reasons:
-            writer.writerow([line, "; ".join(reasons[line]), *(_safe(cells[place]) for place in known if place < len(cells))])
+            writer.writerow(
+                [line, "; ".join(reasons[line]), *(safe_cell(cells[place]) for place in known if place < len(cells))]
+            )
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -153,15 +155,10 @@ def _columns(headings: Sequence[str]) -> list[str]:
 
 
 def _lines(table: bytes) -> Iterator[tuple[int, list[str]]]:
-    if table.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise Unusable("the table is a spreadsheet file; save it as CSV (UTF-8) and file that")
     try:
-        text = table.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = table.decode("gb18030")
-        except UnicodeDecodeError:
-            raise Unusable("the table is neither UTF-8 nor GB18030; save it as CSV (UTF-8)") from None
+        text = csv_text(table, "the table")
+    except ValueError as error:
+        raise Unusable(str(error)) from None
     # One row is one line, so that a stray quotation mark spoils a row and not the rest of the table.
     for number, line in enumerate(text.splitlines(), 1):
         if "\0" in line:
@@ -173,7 +170,3 @@ def _lines(table: bytes) -> Iterator[tuple[int, list[str]]]:
 
 def _split(cell: str) -> list[str]:
     return [part.strip() for part in cell.replace("；", ";").split(";") if part.strip()]
-
-
-def _safe(cell: str) -> str:
-    return "'" + cell if cell.lstrip(" ").startswith(_FORMULA) else cell

@@ -26,13 +26,13 @@ from models.reconciliation import (
     Reconciliation,
     Reconciliations,
 )
+from models.spreadsheets import safe_cell
 from models.wire import replace
 
 COLUMNS = (
     "id", "time", "bank", "officer", "subject", "purpose", "project", "table", "epoch", "outcome", "batch", "ticket", "report",
     "reported", "overdue",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,5 @@ def _cells(one: FoundAccess, zone: tzinfo) -> list[object]:
 
 def _line(cells: Iterable[object]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow([_plain(cell) for cell in cells])
+    csv.writer(out).writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
     return out.getvalue()
-
-
-def _plain(cell: object) -> object:
-    """What a spreadsheet would take for a formula is text."""
-    return "'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
 
+from models.spreadsheets import csv_text
 from models.supervision.messages import COUNTY_DIGITS, TOWNSHIP_DIGITS, CreditLine, CreditReport
 from models.supervision.steps import FEW, Step, advance, amount_step
 
@@ -35,9 +36,9 @@ class ImplausibleReport(ValueError):
 def read_lines(content: bytes) -> tuple[CreditLine, ...]:
     """The lines of a CSV file in UTF-8 (with or without BOM) or GB18030; raises `ImplausibleReport`."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("gb18030", errors="replace")
+        text = csv_text(content, "the report")
+    except ValueError as error:
+        raise ImplausibleReport(str(error)) from None
     rows = csv.DictReader(io.StringIO(text, newline=""))
     names = {zh: en for en, zh in COLUMNS.items()}
     found = {names.get(name.strip(), name.strip()): name for name in rows.fieldnames or ()}

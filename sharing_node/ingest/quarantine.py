@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from models.spreadsheets import safe_cell
 from sharing_node.ingest.header import LINE_COLUMN, REASON_COLUMN
 from sharing_node.ingest.reading import Encoding, read_lines
-
-# Spreadsheets take a cell that starts so for a formula; some of them the full-width signs too.
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 
 def quarantine_path(folder: Path, file_name: str) -> Path:
@@ -51,11 +47,3 @@ def write_quarantine(path: Path, stream: BinaryIO, encoding: Encoding, problems:
 
 def _row(cells: Sequence[str], left_out: Sequence[int]) -> list[str]:
     return [safe_cell(cell) for index, cell in enumerate(cells) if index not in left_out]
-
-
-def safe_cell(cell: str) -> str:
-    """The cell as text: what a spreadsheet would take for a formula gets an apostrophe in front; numbers stay."""
-    cell = cell.replace("\0", "␀")
-    if cell.lstrip(" ").startswith(_FORMULA_START) and not _NUMBER.fullmatch(cell.strip()):
-        return "'" + cell
-    return cell

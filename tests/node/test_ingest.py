@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Engine
 import sharing_node.records.repository as records
 from audit.database import open_engine, writing
 from models.catalogue import Catalogue, CatalogueError, default_catalogue
+from models.spreadsheets import safe_cell
 from sharing_node.database import metadata
 from sharing_node.ingest import IngestError, IngestReport, description, ingest_csv, template, templates
-from sharing_node.ingest.quarantine import safe_cell
 from sharing_node.ingest.reading import LINE_LIMIT
 from sharing_node.records.marks import Marks
 
