@@ -117,5 +117,9 @@ RULES: tuple[Rule, ...] = (
     Rule("R-10", "log-damaged", "日志不完整", "a log that does not verify",
          "日志的叶子、路径或签名核对失败，或日志变短、分叉。",
          "A log's entries, tree or signatures do not verify, or it was cut or forked."),
+    Rule("R-11", "release-without-leave", "未经同意的合计", "a sum that was not released",
+         "节点日志给出了一次多头借贷查询的合计，信用办没有同意过：少于三家银行的合计会暴露单家银行的回答。",
+         "The node's log gives out the sum of an exposure check that this office never released: of fewer than three banks it "
+         "would show what one of them answered."),
 )  # fmt: skip
 _BY_KIND = {rule.kind: rule for rule in RULES}

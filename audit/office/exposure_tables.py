@@ -31,6 +31,8 @@ exposure = Table(
     Column("tally", LargeBinary),
     Column("answered", Text, nullable=False, server_default=""),
     Index("ix_office_exposure_subject_bank", "subject", "bank"),
+    Index("ix_office_exposure_ticket", "ticket"),
+    Index("ix_office_exposure_issued_at", "issued_at"),
 )
 
 exposure_demand = Table(

@@ -7,6 +7,8 @@
     ticket of the day  ⇄   what its subject is shown
     ticket             ⇄                             its one evaluation, of the same table, purpose and bank, in time
     report "used"      →                             an evaluation
+    exposure ticket    ⇄   its leaf                  the question that was opened to other banks
+    released sum       ⇄                             the sum that was given out
     seal of the day    ⇄                             the manifest that was built, and the epoch that was opened
 
 Both logs are followed and verified first. Where the node's log cannot be followed beyond the day, nothing is said about what
@@ -27,7 +29,7 @@ from audit.office.mirror import follow_node, follow_own
 from audit.office.office import OFFICE, Office
 from audit.office.store import alarms
 from audit.office.store import reconciliations as store
-from audit.office.store.reconciliations import Orphan, Period
+from audit.office.store.orphans import Orphan, Period, counts, orphans
 from audit.service.leaves import LeafDraft, finish
 from audit.verifier.errors import DamagedLog
 from models.alarm_rules import rule_of
@@ -63,7 +65,7 @@ def reconcile(office: Office, day: date) -> ReconciledDay:
     if not unread and not damaged:
         with office.engine.connect() as connection:
             period = Period(begin, end)
-            tables, found = store.counts(connection, period), list(store.orphans(connection, period))
+            tables, found = counts(connection, period), list(orphans(connection, period))
     state = INCOMPLETE if unread else FINDINGS if found else WHOLE
     totals = {name: sum(getattr(one, name) for one in tables) for name in ("tickets", "leaves", "evaluations", "unused")}
     run = ReconciledDay(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from audit.office.store import private_models
+from audit.office.reconcile import reconcile, yesterday
+from audit.office.store import private_models, reconciliations
 from audit.office.tables import model as office_model
 from bank_client.desk.app import create_app
 from bank_client.desk.settings import DeskConfig, DeskPerson, DeskProject
@@ -25,6 +26,7 @@ from models.consents import ConsentKind
 from models.private_model import BLOCK_ROWS, POSITION, Column, PrivateOpening
 from models.problems import Conflict, Damaged, Forbidden, NotApproved, ReleaseRefused, Unusable
 from models.projects import ProjectKind
+from models.reconciliation import WHOLE
 from models.registry import ModelDecision
 from models.scorecard.binning import NumericBins, bins_from_definition
 from models.tables import ModelStatus
@@ -114,6 +116,24 @@ def test_whoever_gave_no_consent_is_not_scored(village: Village) -> None:
     scores = village.model.score([PEOPLE[5], PEOPLE[50]])
     assert not np.isnan(scores.iloc[0])
     assert np.isnan(scores.iloc[1])
+
+
+def test_the_day_s_scores_are_reconciled(village: Village) -> None:
+    """Tickets of a private model are matched like any other: with their evaluations, and with their leaves in both logs."""
+    world, log = village.services.office, village.services.app.state.node.log
+    log.wait_cosigned(village.services.logged() - 1, 20.0)
+    world.clock.shift += 86_400
+    try:
+        run = reconcile(world.office, yesterday(world.office))
+    finally:
+        world.clock.shift -= 86_400
+    with world.office.engine.connect() as connection:
+        last = reconciliations.last_run(connection, run.day)
+        assert last is not None
+        counted = [one for one in reconciliations.tables_of(connection, last[0]) if one.table == village.table]
+    assert run.state == WHOLE
+    assert sum(one.tickets for one in counted) > 4
+    assert all(one.tickets == one.leaves == one.evaluations for one in counted)
 
 
 # ------------------------------------------------------------------ what is refused
