@@ -181,6 +181,8 @@ DETAILS = {
     "an objection to this field is open already; add what is new at the counter": "此项的异议正在核查；有新材料请到窗口补充",
     "an application for this field is open already": "此项的申请正在审查",
     "an application is decided by another clerk than the one who filed it": "应由另一名经办决定，不能决定自己提交的申请",
+    "an application from an account is decided by another clerk than the one who opened it":
+        "自助账户由您开立，其申请应由另一名经办决定",
     "the source has not corrected this field; ask it first, or choose another finding":
         "数据来源单位还没有更正；请先发函核查，或选择其他结果",
     "this objection has been answered already": "此异议已经答复",

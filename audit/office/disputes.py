@@ -142,8 +142,8 @@ class DisputeDesk:
             case = disputes.reply(connection, request, state, body.reply, body.batch, call.person.id, call.now)
             if case is None:
                 raise NotFound("there is no such request, or it has been answered")
-            facts = {"case": case, "correction": request, "state": state, "batch": body.batch}
-            return Outcome(Filing(id=request), [LeafDraft("correction.answer", facts)])
+            facts = {"case": case, "correction": request, "state": state}
+            return Outcome(Filing(id=request), [LeafDraft("correction.answer", facts, {"batch": body.batch})])
 
         return within
 

@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 
 from audit.office.acting import acting_for
 from audit.office.disputes import check_evidence, check_not_window, check_words
-from audit.office.office import Office
-from audit.office.store import consents, repair_cases
+from audit.office.office import WINDOW_KEY_ID, Office
+from audit.office.store import accounts, consents, parties, repair_cases
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.consents import Repair
 from models.disputes import OPEN, ApplyRepair, AskCases, DecideRepair, Filing, RepairCases
+from models.parties import Role
 from models.problems import Conflict, NotFound, OwnRequest, Unusable
 from models.wire import replace
 
@@ -77,8 +78,10 @@ class RepairDesk:
         check_words(body.reason, "the decision gives its reason")
         with call.engine.connect() as connection:
             stored = repair_cases.get(connection, case)
-        if stored is None:
-            raise NotFound("there is no such application")
+            if stored is None:
+                raise NotFound("there is no such application")
+            if stored.filed_by == WINDOW_KEY_ID and self._gave_slip(connection, call, stored.subject):
+                raise OwnRequest("an application from an account is decided by another clerk than the one who opened it")
         if stored.filed_by == call.person.id:
             raise OwnRequest("an application is decided by another clerk than the one who filed it")
         state = GRANTED if body.grant else REFUSED
@@ -92,3 +95,9 @@ class RepairDesk:
 
         opening = {"subject": stored.subject, "field": stored.field, "reason": body.reason}
         return Outcome(Filing(id=case), [LeafDraft("repair.decide", {"case": case, "state": state}, opening)], record)
+
+    @staticmethod
+    def _gave_slip(connection: Connection, call: Call, subject: str) -> bool:
+        """Whether this clerk could have signed in as the subject, and there is another one to ask."""
+        others = len(parties.people(connection, Role.CLERK)) > 1
+        return others and call.person.id in accounts.opened_by(connection, subject)

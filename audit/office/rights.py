@@ -48,12 +48,12 @@ class Rights:
         def record(connection: Connection) -> None:
             standing = accounts.open_account(connection, new.subject)
             if standing == new.account:
-                return  # begun anew, with a new passphrase
+                return accounts.begin_anew(connection, new, call.person.id)  # with a new passphrase
             if accounts.get(connection, new.account) is not None:
                 raise Conflict("an account of this name was opened before; choose another name")
             if standing is not None:
                 raise Conflict("this subject has an open account; close it before another is opened")
-            accounts.add(connection, new, call.person.id, call.now)
+            return accounts.add(connection, new, call.person.id, call.now)
 
         opening = {"account": new.account, "subject": new.subject, "checked": new.checked}
         return Outcome(Empty(), [LeafDraft("account.open", {}, opening)], record)

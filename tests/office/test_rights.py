@@ -343,18 +343,33 @@ def test_a_repair_is_decided_by_another_clerk_and_then_stands(world: World) -> N
     with pytest.raises(Conflict):
         world.clerk.logged("/repairs/applications", applied, Filing)
     decided = DecideRepair(grant=True, reason="the fine was paid and two years have passed")
-    world.clerk.logged(f"/repairs/applications/{case}/decision", decided, Filing)
+    with pytest.raises(OwnRequest, match="who opened it"):  # whoever gave out the slip may have signed in with it
+        world.clerk.logged(f"/repairs/applications/{case}/decision", decided, Filing)
+    other = world.client("office/chen")
+    other.logged(f"/repairs/applications/{case}/decision", decided, Filing)
     signed = world.node.get("/eligibility", Signed)
     assert (subject, field) in [(r.subject, r.field) for r in wire.decode(signed.payload, Eligibility).repairs]
     [told] = window(world).logged("/repairs/list", AskCases(subject=subject), RepairCases).answer.repairs
     assert (told.state, told.reason, told.by_subject) == ("granted", decided.reason, True)
     with pytest.raises(Conflict):
-        world.clerk.logged(f"/repairs/applications/{case}/decision", decided, Filing)
+        other.logged(f"/repairs/applications/{case}/decision", decided, Filing)
     own = world.clerk.logged("/repairs/applications", ApplyRepair(subject=subject, field=FIELD, grounds="x"), Filing).answer.id
     with pytest.raises(OwnRequest):
         world.clerk.logged(f"/repairs/applications/{own}/decision", decided, Filing)
     refused = DecideRepair(grant=False, reason="not adverse")
-    world.client("office/chen").logged(f"/repairs/applications/{own}/decision", refused, Filing)
+    other.logged(f"/repairs/applications/{own}/decision", refused, Filing)
+
+
+def test_a_slip_given_out_anew_counts_like_the_first(world: World) -> None:
+    subject, other = account(world, "anew"), world.client("office/chen")
+    other.logged("/accounts", OpenAccount(account="anew", subject=subject, checked="card"), Empty)
+    applied = ApplyRepair(subject=subject, field="penalty_severity", grounds="the fine was paid")
+    case = window(world).logged("/repairs/applications", applied, Filing).answer.id
+    other.logged("/accounts/close", CloseAccount(account="anew"), Empty)
+    decided = DecideRepair(grant=True, reason="as asked")
+    with pytest.raises(OwnRequest, match="who opened it"):
+        other.logged(f"/repairs/applications/{case}/decision", decided, Filing)
+    world.clerk.logged(f"/repairs/applications/{case}/decision", decided, Filing)
 
 
 # ---------------------------------------------------------------- use in cohorts

@@ -14,6 +14,16 @@ def add(connection: Connection, new: OpenAccount, opened_by: str, now: int) -> N
     connection.execute(insert(account).values(**told, opened_by=opened_by, opened_at=now, closed_at=0))
 
 
+def begin_anew(connection: Connection, new: OpenAccount, by: str) -> None:
+    """Note who gave out the last slip of an account, and on which document."""
+    connection.execute(update(account).where(account.c.account == new.account).values(opened_by=by, checked=new.checked))
+
+
+def opened_by(connection: Connection, subject: str) -> set[str]:
+    """Who gave out the slips of a subject's accounts, open or closed."""
+    return set(connection.execute(select(account.c.opened_by).where(account.c.subject == subject)).scalars())
+
+
 def get(connection: Connection, name: str) -> SubjectAccount | None:
     """One account, or None."""
     row = connection.execute(select(*_TOLD).where(account.c.account == name)).one_or_none()
