@@ -47,7 +47,7 @@ class AuditWork:
         with call.engine.connect() as connection:
             found = alarms.find(connection, ask)
         named = {name: value for name, value in fields_of(ask).items() if isinstance(value, str) and value}
-        return Outcome(Alarms(alarms=found), [LeafDraft("audit.alarms", {"count": len(found), **named})])
+        return Outcome(Alarms(alarms=found), [LeafDraft("audit.alarms", {"count": len(found)}, named)])
 
     def alarm(self, call: Call) -> Outcome:
         """POST /audit/alarm: one alarm with its evidence and what was done about it."""

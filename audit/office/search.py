@@ -17,8 +17,6 @@ from models.wire import fields_of, replace
 
 _CURSOR = re.compile(r"(\d{1,15})\.(\d{1,18})")
 LONGEST_WORD = 200
-NAMED_OPENLY = ("bank", "purpose", "field", "project", "batch", "table", "result")
-"""What a search's leaf may say of it; officers and subjects stand in its opening only."""
 
 
 class Search:
@@ -41,12 +39,12 @@ class Search:
             found = accesses.search(connection, replace(ask, most=ask.most + 1), after, self._due(call))
         page, more = found[: ask.most], len(found) > ask.most
         following = f"{page[-1].at}.{page[-1].id}" if more else ""
-        named = {name: words[name] for name in NAMED_OPENLY if name in words}
-        facts: dict[str, Any] = {"count": len(page), **named, "by": ",".join(sorted(words.keys() - {"after"}))}
+        # What was typed stands in the opening only: a number that got into the wrong box is a person's all the same.
+        facts: dict[str, Any] = {"count": len(page), "by": ",".join(sorted(words.keys() - {"after"}))}
         for name, moment in (("since", ask.since), ("until", ask.until)):
             if moment:
                 facts[name] = moment
-        opening = {"subject": ask.subject, "officer": ask.officer}
+        opening = {"subject": "", "officer": "", **words, **({"subject": ask.subject} if ask.subject else {})}
         return Outcome(FoundAccesses(accesses=page, next=following), [LeafDraft("audit.search", facts, opening)])
 
     def dossier(self, call: Call) -> Outcome:
