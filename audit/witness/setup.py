@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, inspect
 
 from audit.database import open_engine
 from audit.verifier.note import CosignatureSigner
@@ -25,7 +25,10 @@ def set_up(settings: WitnessSettings) -> CosignatureSigner:
         make_key(_key_file(settings))
     except FileExistsError:
         raise NotReady(f"{_key_file(settings)} is there already: a witness keeps its key for life, so none was made") from None
-    _metadata_and_tables(settings)
+    metadata, engine = MetaData(), open_engine(settings.database)
+    witness_tables(metadata)
+    metadata.create_all(engine)
+    engine.dispose()
     return signer(settings)
 
 
@@ -46,19 +49,18 @@ def open_store(settings: WitnessSettings) -> SqlWitnessStore:
             f"{settings.database} is not there: restore the witness's own newest backup, or set up a new witness under a new "
             "key; an empty store under the old key would cosign a fork"
         )
-    return _metadata_and_tables(settings)
+    metadata, engine = MetaData(), open_engine(settings.database)
+    tables = witness_tables(metadata)
+    if missing := set(metadata.tables) - set(inspect(engine).get_table_names()):
+        raise NotReady(
+            f"{settings.database} lacks {', '.join(sorted(missing))}: it is not the store that was set up, or was emptied; "
+            "restore the witness's own newest backup, or set up a new witness under a new key"
+        )
+    return SqlWitnessStore(engine, tables)
 
 
 def _key_file(settings: WitnessSettings) -> Path:
     return settings.data_dir / "witness.key"
-
-
-def _metadata_and_tables(settings: WitnessSettings) -> SqlWitnessStore:
-    metadata = MetaData()
-    tables = witness_tables(metadata)
-    engine = open_engine(settings.database)
-    metadata.create_all(engine)
-    return SqlWitnessStore(engine, tables)
 
 
 def in_folder(folder: Path) -> None:

@@ -209,3 +209,16 @@ def test_a_witness_that_turns_up_later_ends_the_signing(tmp_path: Path) -> None:
         with pytest.raises(LogUnavailable, match="set back or forked"):
             put(log, [b"more"])
         assert isinstance(sequencer.refusal, LogRefusal)
+
+
+def test_a_store_that_was_emptied_is_no_store(settings: WitnessSettings) -> None:
+    """It must not be filled in silently: under the old key it would cosign a fork."""
+    set_up(settings)
+    client = TestClient(create_app(settings))
+    assert client.post("/witness/add-checkpoint", content=body(0, entries_of(5))).status_code == 200
+    for file in settings.data_dir.glob("witness.sqlite*"):
+        file.unlink()
+    (settings.data_dir / "witness.sqlite").touch()
+    for _ in range(2):
+        with pytest.raises(NotReady, match="emptied"):
+            create_app(settings)
