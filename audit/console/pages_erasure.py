@@ -56,7 +56,7 @@ def erase(
     except (Notice, Problem) as why:
         return _form(request, console, why, **entered)
     if isinstance(done, Erased):
-        console.accounts.close_account(canonical)
+        console.close_account(canonical)
     return console.page(
         request,
         "erasure_done.html",

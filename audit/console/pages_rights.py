@@ -117,8 +117,7 @@ def close_account(console: ConsoleOf, seat: Clerk, handle: str) -> Response:
     if account is not None:
         with seat.session() as office:
             office.logged("/accounts/close", CloseAccount(account=account.login), Empty)
-        console.accounts.close_account(subject)
-        console.seats.end_of(account.owner)
+        console.close_account(subject)
     return see(f"/rights/person/{handle}")
 
 

@@ -70,6 +70,13 @@ class Console:
         entries = [entry for topic in self.topics for entry in topic.entries if role in entry.roles]
         return sorted(entries, key=lambda entry: (entry.order, entry.path))
 
+    def close_account(self, subject: str) -> None:
+        """Delete a subject's account, if there is one, and sign them out."""
+        account = self.accounts.account_of(subject)
+        if account is not None:
+            self.accounts.close_account(subject)
+            self.seats.end_of(account.owner)
+
     def sweep(self) -> None:
         """End the seats whose time is over, and those of suspended people."""
         self.seats.sweep()
