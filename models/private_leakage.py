@@ -4,9 +4,12 @@ The office knows the weights and no row, the node its rows and no weight. So the
 pair of bins, and the largest of these figures counts for each column, a field's position or one of its bins:
 
 - R² of the column on the scores themselves, exact but for the noise, since second moments are all that it needs;
-- R² on additive one-hot bands of the scores, as the node measures its own releases, on rows that the office draws from the
-  counts in two ways: along a tree of pairs (Chow and Liu, IEEE Trans. Inf. Theory 1968), each field as the one that says most
-  about it has it, whatever the form; and from a Gaussian copula with the correlations of all pairs.
+- R² on additive one-hot bands of the scores, on rows that the office draws from the counts in two ways: along a tree of pairs
+  (Chow and Liu, IEEE Trans. Inf. Theory 1968), each field as the one that says most about it has it, whatever the form; and
+  from a Gaussian copula with the correlations of all pairs.
+
+Scores are served finer than in 20 bands of equally many rows, so that a band which is wider than the noise is cut further: else
+a rare bin with a large weight would stand apart in the scores and not in the bands.
 
 What only three fields together show is in none of these, and that is the approximation.
 """
@@ -25,9 +28,15 @@ from crypto import noise
 from models.private_model import BANDS, PrivateField
 
 Floats = NDArray[np.float64]
+Levels = Sequence[NDArray[np.int64] | Floats]
+"""What each bin adds to a score, [count] a field."""
 SAMPLE_ROWS = 20_000
-LEAST_SHARE = 0.005
-"""Bins of fewer rows are judged with their field's position only: noise would decide on them."""
+LEAST_SHARE = 0.001
+"""Bins of fewer rows are judged with their field's position only: too few of the drawn rows are in them."""
+MOST_CUTS = 15
+"""Pieces of one band that is wider than the noise."""
+LEAST_VARYING, LEAST_VARIANCE = 0.05, 0.01
+"""A field is in effect where it moves the score of so many rows, by so much of the variance of the field that moves it most."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +49,15 @@ class Judgement:
     width: int
 
 
-def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequence[NDArray[np.int64]]]) -> Judgement:
+def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Levels]) -> Judgement:
     """What the last of these models says, together with those before it.
 
     Args:
         fields: F of the layout.
         gram: float64[C, C], rows in each pair of bins.
-        models: of each, what a bin adds to the score, int64[count] a field.
+        models: of each, what a bin adds to the score.
     """
     samples = [_Sample(codes, models) for codes in (along_a_tree(fields, gram), from_a_copula(fields, gram))]
-    low, high = np.quantile(samples[0].scores[-1], [0.01, 0.99])
     shares = np.diag(gram) / max(float(np.trace(gram)) / len(fields), 1.0)
     weights = np.stack([np.concatenate(model) for model in models]).astype(np.float64)
     most, where, means = 0.0, "", []
@@ -61,16 +69,64 @@ def judge(fields: Sequence[PrivateField], gram: Floats, models: Sequence[Sequenc
         means.append(float(said[0]))
         if said.max() > most:
             most, where = float(said.max()), field.name
-    return Judgement(most, float(np.mean(means)), where, max(1, round(float(high - low) / BANDS)))
+    return Judgement(most, float(np.mean(means)), where, _width(samples[0].scores[-1]))
+
+
+def fields_in_effect(fields: Sequence[PrivateField], gram: Floats, model: Levels) -> int:
+    """How many fields move the score of more than a few rows, by more than a trace: a weight on a rare bin is no field."""
+    varying, variances = [], []
+    for place, level in zip(_places(fields), model, strict=True):
+        shares = _shares(gram, place)
+        varying.append(1 - max(float(shares[level == value].sum()) for value in np.unique(level)))
+        variances.append(float(shares @ level**2 - (shares @ level) ** 2))
+    least = LEAST_VARIANCE * max(variances)
+    return sum(v >= LEAST_VARYING and variance >= least for v, variance in zip(varying, variances, strict=True))
+
+
+def carried(
+    level: NDArray[np.int64] | Floats, earlier: tuple[PrivateField, Floats], now: tuple[PrivateField, Floats]
+) -> Floats:
+    """What an earlier model's bins of a field add, in the bins that the field has now: float64[count].
+
+    Bins are cut anew for each layout. Those with an order are laid over each other by the rows in them, and so are the others.
+
+    Args:
+        level: of each bin of then.
+        earlier: the field as it was, and the share of rows in each bin.
+        now: the same of the present layout.
+    """
+    (was, before), (is_now, after) = earlier, now
+    found = np.full(is_now.count, float(before @ level / max(float(before.sum()), 1e-9)))
+    for old, new in (
+        (slice(0, was.ordered), slice(0, is_now.ordered)),
+        (slice(was.ordered, was.count), slice(is_now.ordered, is_now.count)),
+    ):
+        if level[old].size and found[new].size:
+            a, b = (np.cumsum([0.0, *(part + 1e-9)]) / (part + 1e-9).sum() for part in (before[old], after[new]))
+            shared = np.minimum(a[1:], b[1:, np.newaxis]) - np.maximum(a[:-1], b[:-1, np.newaxis])
+            shared = np.maximum(shared, 0.0)
+            found[new] = shared @ level[old] / shared.sum(axis=1)
+    return found
+
+
+def bin_shares(fields: Sequence[PrivateField], gram: Floats) -> list[Floats]:
+    """The share of rows in each bin of each field."""
+    return [_shares(gram, place) for place in _places(fields)]
+
+
+def _shares(gram: Floats, place: slice) -> Floats:
+    counts = np.maximum(np.diag(gram)[place], 0.0)
+    shares: Floats = counts / max(float(counts.sum()), 1.0)
+    return shares
 
 
 class _Sample:
     """Drawn rows with the bands of all models on them."""
 
-    def __init__(self, codes: list[NDArray[np.int64]], models: Sequence[Sequence[NDArray[np.int64]]]) -> None:
+    def __init__(self, codes: list[NDArray[np.int64]], models: Sequence[Levels]) -> None:
         self.codes = codes
         self.scores = [_score(model, codes) for model in models]
-        self._design = np.hstack([np.eye(BANDS)[_bands(score)] for score in self.scores])
+        self._design = np.hstack([_one_hot(_bands(score)) for score in self.scores])
         self._inverse = np.asarray(np.linalg.pinv(self._design.T @ self._design, hermitian=True), dtype=np.float64)
 
     def said(self, columns: Floats, field: int) -> Floats:
@@ -146,16 +202,29 @@ def _information(table: Floats) -> float:
     return float((joint * np.log(joint / product)).sum())
 
 
-def _score(model: Sequence[NDArray[np.int64]], codes: Sequence[NDArray[np.int64]]) -> Floats:
+def _score(model: Levels, codes: Sequence[NDArray[np.int64]]) -> Floats:
     parts = [level[code] for level, code in zip(model, codes, strict=True)]
     found: Floats = np.sum(parts, axis=0).astype(np.float64)
     return found
 
 
+def _width(score: Floats) -> int:
+    low, high = np.quantile(score, [0.01, 0.99])
+    return max(1, round(float(high - low) / BANDS))
+
+
 def _bands(score: Floats) -> NDArray[np.int64]:
+    """Bands of equally many rows, and those that are wider than the noise in pieces of its width."""
     edges = np.quantile(score, np.arange(1, BANDS) / BANDS)
-    found: NDArray[np.int64] = np.searchsorted(edges, score, side="left").astype(np.int64)
+    band = np.searchsorted(edges, score, side="left").astype(np.int64)
+    inside = (score - np.concatenate([[score.min()], edges])[band]) // _width(score)
+    found: NDArray[np.int64] = band * (MOST_CUTS + 1) + np.minimum(inside, MOST_CUTS).astype(np.int64)
     return found
+
+
+def _one_hot(values: NDArray[np.int64]) -> Floats:
+    found, place = np.unique(values, return_inverse=True)
+    return np.asarray(np.eye(found.size)[place], dtype=np.float64)
 
 
 def _on_bands(design: Floats, inverse: Floats, columns: Floats) -> Floats:

@@ -4,9 +4,9 @@ The office sees the weights, and that is all that makes them bearable: a bank th
 several into one score, would read rows. Checked in this order, and the first fault is named:
 
 (1) the node signed this layout for this bank's model, and told its moments;
-(2) weights are integers of at most 6 bits for distinct columns of the layout, and at least eight fields are in effect;
+(2) weights are integers of at most 6 bits for distinct columns of the layout, and of at least eight fields;
 (3) R² of every column on the banded scores, together with all private models before it, is at most 0.70, and 0.45 on
-    average (`models.private_leakage`);
+    average, and at least eight fields move the score of more than a few rows (`models.private_leakage`);
 (4) the encrypted model, whose digest stands in the card that the node has signed, is the one that the opened seed makes:
     a ternary key, noise from the sampler, under masks that neither side chose and that are of these columns alone. It is
     made again and compared.
@@ -17,7 +17,7 @@ kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,13 @@ from sqlalchemy import Connection
 
 from audit.office.office import Office
 from audit.office.store import private_models as store
-from audit.office.store.private_models import Opened
+from audit.office.store.private_models import Opened, StoredPrivate
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from crypto.errors import CryptoError
 from models import private_model
 from models.logged import Empty
-from models.private_leakage import Judgement, judge
+from models.private_leakage import Floats, Judgement, Levels, bin_shares, carried, fields_in_effect, judge
 from models.private_model import PRIVATE_ENCODING, ColumnMoments, PrivateField, PrivateLayout, PrivateOpening, WeightsRefused
 from models.problems import Conflict, Unusable
 from models.scorecard.card import ModelCard
@@ -87,13 +87,17 @@ def examine(office: Office, connection: Connection, card: ModelCard, opening: Pr
         # (2)
         private_model.check_weights(layout.fields, opening.columns, opening.weights)
         # (3)
-        judged = _judge(connection, stored.moments, opening)
+        before = _before(connection, layout.model)
+        judged = _judge(stored.moments, opening, before)
         # (4)
         _check_encryption(opening, layout, card)
     except (WeightsRefused, CryptoError, ValueError) as error:
         raise Unusable(f"this private model cannot be registered: {error}") from None
 
     def record(connection: Connection) -> None:
+        store.one_at_a_time(connection)
+        if [one.model for one in _before(connection, layout.model)] != [one.model for one in before]:
+            raise Conflict("another private model was registered at the same moment; register this one again")
         store.register(
             connection,
             layout.model,
@@ -113,35 +117,49 @@ def _check_encryption(opening: PrivateOpening, layout: PrivateLayout, card: Mode
     verify_opening(opening.weights, opening.seed, public, bytes.fromhex(card.half))
 
 
-def _judge(connection: Connection, moments: ColumnMoments, opening: PrivateOpening) -> Judgement:
-    fields, limits = moments.layout.fields, Limits()
-    models = []
-    for earlier in store.registered(connection):
-        if earlier.opened is not None and earlier.model != moments.layout.model:
-            places = _places(fields, earlier.moments.layout.fields)
-            if places is not None:
-                said = private_model.levels(earlier.moments.layout.fields, earlier.opened.columns, earlier.opened.weights)
-                models.append([
-                    np.zeros(field.count, np.int64) if (place := places.get(i)) is None else said[place]
-                    for i, field in enumerate(fields)
-                ])  # fmt: skip
+def _judge(moments: ColumnMoments, opening: PrivateOpening, before: Sequence[StoredPrivate]) -> Judgement:
+    fields, limits, gram = moments.layout.fields, Limits(), _gram(moments)
+    shares = bin_shares(fields, gram)
+    models: list[Levels] = [_carried(earlier, fields, shares) for earlier in before]
     models.append(private_model.levels(fields, opening.columns, opening.weights))
-    judged = judge(fields, _gram(moments), models)
+    judged = judge(fields, gram, models)
     if judged.most > limits.r2_column or judged.mean > limits.r2_mean:
         raise WeightsRefused(
             f"its scores{' and those of earlier private models' if len(models) > 1 else ''} would explain {judged.most:.0%} of "
             f"the variance of a column of {judged.field} and {judged.mean:.0%} of the fields' on average, where "
             f"{limits.r2_column:.0%} and {limits.r2_mean:.0%} are allowed; spread the weight over more fields"
         )
+    if (in_effect := fields_in_effect(fields, gram, models[-1])) < private_model.FEWEST_FIELDS:
+        raise WeightsRefused(
+            f"{in_effect} fields move more than a few scores, or by more than a trace, where at least "
+            f"{private_model.FEWEST_FIELDS} do; weigh more of them"
+        )
     return judged
 
 
-def _places(fields: tuple[PrivateField, ...], earlier: tuple[PrivateField, ...]) -> dict[int, int] | None:
-    """Where the fields of an earlier layout are in this one; None where it had other bins, so that nothing can be compared."""
-    known = {field.name: place for place, field in enumerate(earlier)}
-    places = {i: known[field.name] for i, field in enumerate(fields) if field.name in known}
-    same = all(fields[i] == earlier[place] for i, place in places.items())
-    return places if places and same else None
+def _before(connection: Connection, model: str) -> list[StoredPrivate]:
+    """All private models that were opened to the office, this one apart."""
+    return [one for one in store.registered(connection) if one.opened is not None and one.model != model]
+
+
+def _carried(earlier: StoredPrivate, fields: Sequence[PrivateField], shares: Sequence[Floats]) -> Levels:
+    """What an earlier model says in the bins of this layout; nothing of fields that it did not have."""
+    assert earlier.opened is not None
+    theirs = earlier.moments.layout.fields
+    said = private_model.levels(theirs, earlier.opened.columns, earlier.opened.weights)
+    was = {
+        field.name: (field, share, level)
+        for field, share, level in zip(theirs, bin_shares(theirs, _gram(earlier.moments)), said, strict=True)
+    }
+    found: list[Floats] = []
+    for field, share in zip(fields, shares, strict=True):
+        if field.name not in was:
+            found.append(np.zeros(field.count))
+            continue
+        before, its_share, level = was[field.name]
+        same = before == field
+        found.append(level.astype(np.float64) if same else carried(level, (before, its_share), (field, share)))
+    return found
 
 
 def _gram(moments: ColumnMoments) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

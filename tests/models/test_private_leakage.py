@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.private_leakage import Judgement, judge
-from models.private_model import BANDS, POSITION, Column, PrivateField, check_weights, levels, values
+from models.private_leakage import Judgement, _bands, judge
+from models.private_model import POSITION, Column, PrivateField, check_weights, levels, values
 
 FIELDS = [PrivateField(name=f"f{i}", count=6, ordered=5) for i in range(10)]
 COLUMNS = [Column(field=i, bin=POSITION) for i in range(10)]
@@ -34,10 +34,10 @@ def judged(gram: NDArray[np.float64], *weights: list[int]) -> Judgement:
 
 
 def on_rows(codes: NDArray[np.int64], weights: list[int]) -> list[float]:
-    """R² of each field's position on 20 bands of the score, from the rows."""
+    """R² of each field's position on the bands of the score, from the rows."""
     said = levels(FIELDS, COLUMNS, weights)
     score = np.sum([level[code] for level, code in zip(said, codes, strict=True)], axis=0)
-    bands = np.searchsorted(np.quantile(score, np.arange(1, BANDS) / BANDS), score)
+    bands = _bands(score.astype(np.float64))
     found = []
     for code in codes:
         x = np.where(code < 5, code, 0).astype(float)

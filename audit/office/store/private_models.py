@@ -47,6 +47,11 @@ def get(connection: Connection, model_id: str) -> StoredPrivate | None:
     return None if row is None else _stored(row)
 
 
+def one_at_a_time(connection: Connection) -> None:
+    """Until this transaction ends no other one registers a private model. SQLite has one writer at a time as it is."""
+    connection.execute(select(private_model.c.model).order_by(private_model.c.model).with_for_update()).all()
+
+
 def registered(connection: Connection) -> list[StoredPrivate]:
     """Private models of all banks whose weights were opened and which the office has not refused."""
     query = select(private_model).join(model, model.c.id == private_model.c.model).where(model.c.state != REFUSED)
