@@ -84,9 +84,7 @@ class Auditor:
 
     def csv(self, ask: SearchAccesses, zone: tzinfo = UTC) -> Iterator[str]:
         """Every access that is found as CSV, a line at a time, the column names first."""
-        yield _line(COLUMNS)
-        for one in self.all(ask):
-            yield _line(_cells(one, zone))
+        return csv_lines(self.all(ask), zone)
 
     def examine(self, access: int) -> Examined:
         """Everything behind one access, checked."""
@@ -142,6 +140,13 @@ class Auditor:
         """A case's evidence as one file, verified before it is handed on; raises as `open_bundle`."""
         made = self._session.logged("/audit/cases/bundle", AskCase(case=number), Bundle)
         return made, verify_bundle(made.data, trust_of(self._session))
+
+
+def csv_lines(accesses: Iterable[FoundAccess], zone: tzinfo) -> Iterator[str]:
+    """Accesses as CSV, a line at a time, the column names first."""
+    yield _line(COLUMNS)
+    for one in accesses:
+        yield _line(_cells(one, zone))
 
 
 def _cells(one: FoundAccess, zone: tzinfo) -> list[object]:

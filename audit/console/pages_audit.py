@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response, StreamingResponse
 
 from audit.client.auditor import Auditor as Work
+from audit.client.auditor import csv_lines
 from audit.console.registry import Entry, Topic
 from audit.console.texts_audit import DETAILS, TEXTS
 from audit.console.web import Auditor, Console, ConsoleOf, Genuine, language_of
@@ -23,7 +23,7 @@ from models.alarm_rules import rule_of
 from models.cases import OPEN
 from models.consents import Purpose
 from models.identity import IdentityError
-from models.oversight import RESULTS, FoundAccesses, SearchAccesses
+from models.oversight import MOST_FOUND, RESULTS, FoundAccess, FoundAccesses, SearchAccesses
 from models.parties import Role
 from models.web.notices import Notice
 from models.web.texts import LANGUAGES
@@ -95,20 +95,22 @@ def _page(request: Request, console: Console, given: dict[str, str], found: Foun
 def _csv(seat: Auditor, ask: SearchAccesses, zone: ZoneInfo) -> Response:
     """A line at a time; what the office refuses is told before the first one."""
 
-    def lines() -> Generator[str, None, None]:
-        with seat.session() as office:
-            yield "\ufeff"
-            yield from Work(office).csv(ask, zone)
+    def accesses() -> Iterator[FoundAccess]:
+        following = replace(ask, most=MOST_FOUND)
+        while True:
+            # The seat is taken for each page of answers and not for the file: threads take turns at sending it, and a reader
+            # who takes it in slowly must not keep the seat from ending.
+            with seat.session() as office:
+                page = Work(office).search(following)
+            yield from page.accesses
+            if not page.next:
+                return
+            following = replace(following, after=page.next)
 
-    made = lines()
+    made = chain(["\ufeff"], csv_lines(accesses(), zone))
     begun = list(islice(made, 3))
-
-    def sent() -> Iterator[str]:
-        with closing(made):
-            yield from chain(begun, made)
-
     headers = {"content-disposition": 'attachment; filename="xinqiao-accesses.csv"', "cache-control": "no-store"}
-    return StreamingResponse(sent(), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(chain(begun, made), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _subject(console: Console, text: str) -> str:

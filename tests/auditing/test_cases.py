@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import random
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -191,3 +194,28 @@ def run(command: list[str]) -> int:
     with pytest.raises(SystemExit) as ended:
         main(command)
     return int(ended.value.code or 0)
+
+
+def sparse() -> bytes:
+    """Ten kilobytes that unpack to four gigabytes."""
+    return _tar_of({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 32)}, b"1\n0\n0\n")
+
+
+def long_name() -> bytes:
+    return _tar_of({}, b"", name="x" * 400)
+
+
+def _tar_of(headers: dict[str, str], body: bytes, name: str = bundles.MANIFEST) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for each in (name, bundles.MANIFEST) if name != bundles.MANIFEST else (name,):
+            info = tarfile.TarInfo(each)
+            info.size, info.pax_headers = 512, headers
+            tar.addfile(info, io.BytesIO(body.ljust(512, b"\0")))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("made", [sparse, long_name])
+def test_a_file_that_somebody_made_up_is_refused_in_words(audit: Audited, made: Callable[[], bytes]) -> None:
+    with pytest.raises(Mismatch):
+        bundles.open_bundle(made(), audit.trust.office)

@@ -7,8 +7,12 @@ import time
 
 import pyotp
 import pytest
+from fastapi.responses import StreamingResponse
 
+from audit.client.auditor import Auditor
+from audit.console import pages_audit
 from audit.console.factors import Factors
+from models.oversight import FoundAccess, FoundAccesses, SearchAccesses
 from models.parties import Role
 from models.web.notices import Notice
 from models.web.seats import ATTEMPTS, WAIT, Throttle
@@ -96,6 +100,29 @@ def test_guesses_that_are_sent_together_are_counted_one_by_one(console: Place, m
         thread.join()
     console.console.seats._throttle._wrong.clear()
     assert len(tried) == ATTEMPTS
+
+
+def test_a_file_that_is_read_slowly_does_not_hold_the_seat(console: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads take turns at sending it, and whoever signs the person out must not wait for the last line."""
+    asked = {"bank": "bank-a", "officer": "bank-a/li", "subject": "citizen:x", "purpose": "p", "project": "q", "table": "t"}
+    row = FoundAccess(id=1, at=1, epoch=1, outcome="looked", **asked)  # type: ignore[arg-type]
+    endless = FoundAccesses(accesses=(row,), next="1.1")
+    monkeypatch.setattr(Auditor, "search", lambda _work, _ask: endless)
+    visitor = Visitor(console).sign_in(Role.AUDITOR)
+    seat = console.console.seats.find(visitor.http.cookies["console"])
+    assert seat is not None
+    answer = pages_audit._csv(seat, SearchAccesses(), console.config.zone)
+    assert isinstance(answer, StreamingResponse)
+    taken: list[bool] = []
+
+    def take() -> None:
+        taken.append(seat.busy.acquire(timeout=5.0))
+        seat.busy.release()
+
+    other = threading.Thread(target=take)
+    other.start()
+    other.join()
+    assert taken == [True]
 
 
 def test_names_that_nobody_has_do_not_fill_the_memory() -> None:
