@@ -38,7 +38,7 @@ from bank_client.exposure import ExposureCheck
 from bank_client.exposure_keys import KeyPool, QuestionKey
 from bank_client.exposure_responder import Responder
 from benchmarks.report import Metric, Result, Settings
-from crypto.paillier.arithmetic import draw_exponent, power
+from crypto.paillier.arithmetic import PublicKey, draw_exponent, power
 from crypto.paillier.bounded import encrypt_bounded, verify_bounded
 from crypto.paillier.key_proof import verify_key
 from models import wire
@@ -87,7 +87,7 @@ def _parts() -> dict[str, Metric]:
     key = QuestionKey.fresh()
     public, exponent = key.key.public, draw_exponent()
     answer = encrypt_bounded(public, 123_456, True, b"")
-    public.h_to(exponent)  # what all answers to a question share
+    encoded = public.encode()
 
     def best(work: Callable[[], object]) -> float:
         return min(_cpu_ms(work) for _ in range(PARTS))
@@ -97,7 +97,7 @@ def _parts() -> dict[str, Metric]:
         "key_cpu_ms": Metric(float(np.median(keys)), "ms"),
         "key_check_cpu_ms": Metric(best(lambda: verify_key(public, key.proof)), "ms"),
         "blinding_cpu_ms": Metric(best(lambda: public.blinding(exponent)), "ms", full, "r^n mod n², an exponent of 3,072 bits"),
-        "answer_cpu_ms": Metric(best(lambda: encrypt_bounded(public, 123_456, True, b"")), "ms"),
+        "answer_cpu_ms": Metric(best(lambda: encrypt_bounded(PublicKey.decode(encoded), 123_456, True, b"")), "ms"),
         "answer_check_cpu_ms": Metric(best(lambda: verify_bounded(public, answer.ciphertext, answer.proof, b"")), "ms"),
     }
 

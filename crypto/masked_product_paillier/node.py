@@ -15,12 +15,12 @@ from crypto.masked_product.node import NodeCommitments
 from crypto.masked_product.replay import digest_bp
 from crypto.masked_product.shape import Dense, OneHot, ProductShape
 from crypto.masked_product_paillier.packing import Bytes, check, expect, random_bytes, rows_of, unit, unpack
-from crypto.paillier.arithmetic import CIPHERTEXT_BYTES, KEY_BYTES, PublicKey, power
+from crypto.paillier.arithmetic import CIPHERTEXT_BYTES, KEY_BYTES, PUBLIC_KEY_BYTES, PublicKey, power
 from crypto.paillier.key_proof import PROOF_BYTES, verify_key
 from crypto.paillier.powers import product_of_powers
 from crypto.xof import check_seed, derive_key
 
-P_BYTES = KEY_BYTES + CIPHERTEXT_BYTES + PROOF_BYTES
+P_BYTES = PUBLIC_KEY_BYTES + PROOF_BYTES
 _MASK_BYTES = KEY_BYTES + 16  # beyond the size of n, so that the residue modulo n is uniform but for 2^-128
 
 
@@ -66,8 +66,8 @@ class NodeProduct:
         request = digest_bp(b, p)
         if self._reply is None:
             encoded = p.tobytes()
-            key = PublicKey.decode(encoded[: KEY_BYTES + CIPHERTEXT_BYTES])
-            verify_key(key, encoded[KEY_BYTES + CIPHERTEXT_BYTES :])
+            key = PublicKey.decode(encoded[:PUBLIC_KEY_BYTES])
+            verify_key(key, encoded[PUBLIC_KEY_BYTES:])
             ciphertexts = [int(key.ciphertext(row.tobytes())) for row in b]
             masks = self._draw(request, key.n)
             products = self._multiply(key, ciphertexts, masks)

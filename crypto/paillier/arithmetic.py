@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
-from functools import cached_property, reduce
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache, reduce
 from typing import Final, NewType
 
 try:
@@ -31,7 +31,12 @@ KEY_BYTES: Final = KEY_BITS // 8
 CIPHERTEXT_BYTES: Final = 2 * KEY_BYTES
 EXPONENT_BITS: Final = 256
 """Of a blinding exponent a: twice the security level, as for Diffie-Hellman modulo primes of this size (SP 800-56A)."""
-_DIGIT_BITS: Final = 5
+STEP_BITS: Final = 37
+STEPS: Final = 12
+LONGEST_EXPONENT: Final = STEPS * STEP_BITS
+"""Bits of the longest exponent that the steps of h serve: that of `bounded`, which hides a blinding exponent."""
+PUBLIC_KEY_BYTES: Final = KEY_BYTES + STEPS * CIPHERTEXT_BYTES
+_COLUMN, _WIDE_COLUMN = 4, 6  # steps whose bits name one factor: of a key that serves once, and of one that serves often
 
 Ciphertext = NewType("Ciphertext", int)
 """An integer in (0, n²) without a factor in common with n; `PublicKey.ciphertext` makes it of bytes."""
@@ -49,28 +54,38 @@ def gcd(left: int, right: int) -> int:
 
 def has_small_factor(n: int, below: int) -> bool:
     """Whether a prime under `below` divides n."""
-    return gcd(n, int(gmpy2.primorial(below - 1))) != 1
+    return gcd(n, int(_primorial(below - 1) % n)) != 1
 
 
-def is_probably_prime(n: int) -> bool:
-    """Whether n passes 25 rounds of Miller and Rabin; one round mostly tells a composite."""
-    return bool(gmpy2.is_prime(n))
+@lru_cache(maxsize=1)
+def _primorial(most: int) -> gmpy2.mpz:
+    """The product of the primes up to `most`: of those below 5·10^6, 0.9 MB."""
+    return gmpy2.primorial(most)
 
 
 class PublicKey:
-    """n and the base h of the blinding factors. Made by `decode` from what another party sent, which checks its form.
+    """n, the base h of the blinding factors, and h raised by `STEP_BITS` bits again and again. `decode` checks their form.
 
-    Whether n is what a Paillier modulus must be is proven by `crypto.paillier.key_proof`.
+    Whether n is what a Paillier modulus must be is proven by `crypto.paillier.key_proof`. That h is an n-th power, and the
+    `steps` are its powers, is not: who asks under another h, or other steps, spoils its own answers.
+
+    Args:
+        n: the modulus.
+        h: the base.
+        steps: h^(2^(37·i)) mod n² for i from 1 to 11, as its owner says; made of h where they are not given.
     """
 
-    def __init__(self, n: int, h: int) -> None:
+    def __init__(self, n: int, h: int, steps: Sequence[int] | None = None) -> None:
         self.n: Final = n
         self.h: Final = h
         self.n_squared: Final = n * n
-        self._kept = [gmpy2.mpz(h)]
         if n.bit_length() != KEY_BITS or n % 2 == 0:
             raise ParameterError(f"a Paillier modulus is odd and has exactly {KEY_BITS} bits; make a key with a current client")
-        if not 1 < h < self.n_squared or gcd(h, n) != 1:
+        if steps is not None:
+            self.steps = tuple(steps)
+        bases = (h, *(steps or ()))
+        together = reduce(lambda product, base: product * base % n, bases, 1)
+        if not all(1 < base < self.n_squared for base in bases) or gcd(together, n) != 1:
             raise ParameterError("the base of a Paillier key's blinding factors is out of range or has no inverse")
 
     def __repr__(self) -> str:
@@ -78,14 +93,25 @@ class PublicKey:
 
     @classmethod
     def decode(cls, data: bytes) -> PublicKey:
-        """n (384 bytes, big-endian), then h (768 bytes); raises `ParameterError`."""
-        if len(data) != KEY_BYTES + CIPHERTEXT_BYTES:
-            raise ParameterError(f"a Paillier key has {KEY_BYTES + CIPHERTEXT_BYTES} bytes, got {len(data)}")
-        return cls(int.from_bytes(data[:KEY_BYTES]), int.from_bytes(data[KEY_BYTES:]))
+        """n (384 bytes, big-endian), then h and its steps (768 bytes each); raises `ParameterError`."""
+        if len(data) != PUBLIC_KEY_BYTES:
+            raise ParameterError(f"a Paillier key has {PUBLIC_KEY_BYTES} bytes, got {len(data)}")
+        places = range(KEY_BYTES, PUBLIC_KEY_BYTES, CIPHERTEXT_BYTES)
+        h, *steps = (int.from_bytes(data[place : place + CIPHERTEXT_BYTES]) for place in places)
+        return cls(int.from_bytes(data[:KEY_BYTES]), h, steps)
 
     def encode(self) -> bytes:
         """What `decode` takes."""
-        return self.n.to_bytes(KEY_BYTES) + self.h.to_bytes(CIPHERTEXT_BYTES)
+        return self.n.to_bytes(KEY_BYTES) + b"".join(base.to_bytes(CIPHERTEXT_BYTES) for base in (self.h, *self.steps))
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """h^(2^37), h^(2^74) and so on: what makes a power of h a product of bits of several exponents at once."""
+        found, step = [], gmpy2.mpz(self.h)
+        for _ in range(STEPS - 1):
+            step = gmpy2.powmod(step, 1 << STEP_BITS, self.n_squared)
+            found.append(int(step))
+        return tuple(found)
 
     @cached_property
     def digest(self) -> bytes:
@@ -108,29 +134,71 @@ class PublicKey:
         return Ciphertext(value)
 
     def blinding(self, exponent: int) -> int:
-        """h^a mod n², the factor that hides a plaintext; may be made before the plaintext is known."""
-        return power(self.h, exponent, self.n_squared)
+        """h^a mod n², the factor that hides a plaintext; may be made before the plaintext is known.
 
-    def h_to(self, exponent: int) -> int:
-        """h^exponent mod n² for an exponent that is no secret: a quarter of the time from the second one under a key on."""
-        buckets = [gmpy2.mpz(1)] * (1 << _DIGIT_BITS)
-        for place, step in enumerate(self._powers(-(-exponent.bit_length() // _DIGIT_BITS))):
-            digit = exponent >> place * _DIGIT_BITS & (1 << _DIGIT_BITS) - 1
-            buckets[digit] = buckets[digit] * step % self.n_squared
-        # Of the product of bucket_d^d: each bucket goes once into every partial product below it.
-        total = partial = gmpy2.mpz(1)
-        for bucket in reversed(buckets[1:]):
-            partial = partial * bucket % self.n_squared
-            total = total * partial % self.n_squared
+        37 squarings and as many products for each four steps (Lim and Lee 1994): two fifths of what a power of h takes.
+        """
+        if exponent.bit_length() > LONGEST_EXPONENT:
+            return power(self.h, exponent, self.n_squared)
+        total, n_squared = gmpy2.mpz(1), self._modulus
+        for factors in self._columns(exponent, _COLUMN):
+            total = total * total % n_squared
+            for factor in factors:
+                total = total * factor % n_squared
         return int(total)
 
-    def _powers(self, count: int) -> list[gmpy2.mpz]:
-        """h^(2^(5·i)) for i below `count`, kept (Brickell, Gordon, McCurley, Wilson 1992)."""
-        kept = list(self._kept)
-        while len(kept) < count:
-            kept.append(gmpy2.powmod(kept[-1], 1 << _DIGIT_BITS, self.n_squared))
-        self._kept = kept  # at once, since several threads verify under one key
-        return kept[:count]
+    def explained(self, plaintext: int, exponent: int, ciphertext: Ciphertext, challenge: int) -> Ciphertext:
+        """(1 + n)^z · h^y · c^-e mod n², of numbers that are no secret; many under one key share its tables.
+
+        The squarings for h^y are those for c^-e; e has at least 37 bits, y at most `LONGEST_EXPONENT`.
+        """
+        n_squared = self._modulus
+        inverse = gmpy2.invert(ciphertext, n_squared)
+        small = [gmpy2.mpz(1)]
+        for _ in range(15):
+            small.append(small[-1] * inverse % n_squared)
+        columns = self._columns(exponent, _WIDE_COLUMN)
+        total = gmpy2.mpz(1)
+        for place in reversed(range(max(challenge.bit_length(), STEP_BITS))):
+            total = total * total % n_squared
+            if place < STEP_BITS:
+                for factor in next(columns):
+                    total = total * factor % n_squared
+            if place % 4 == 0:
+                total = total * small[challenge >> place & 15] % n_squared
+        return self.combine(plaintext, int(total))
+
+    @cached_property
+    def _modulus(self) -> gmpy2.mpz:
+        return gmpy2.mpz(self.n_squared)
+
+    def _columns(self, exponent: int, width: int) -> Iterator[list[gmpy2.mpz]]:
+        """For each bit of a step, from the highest: the factors that the exponent's bits at this place of all steps name."""
+        rows = [
+            f"{exponent >> start & (1 << STEP_BITS) - 1:0{STEP_BITS}b}" for start in range(0, exponent.bit_length(), STEP_BITS)
+        ]
+        groups = [rows[start : start + width][::-1] for start in range(0, len(rows), width)]
+        tables = self._tables(width)
+        names = [[int("".join(bits), 2) for bits in zip(*group, strict=True)] for group in groups]
+        for place in range(STEP_BITS):
+            yield [table[which[place]] for table, which in zip(tables, names, strict=False)]
+
+    def _tables(self, width: int) -> list[list[gmpy2.mpz]]:
+        """For each `width` steps the products of all subsets of them; kept."""
+        if width not in self._kept:
+            bases = [gmpy2.mpz(base) for base in (self.h, *self.steps)]
+            tables = []
+            for start in range(0, STEPS, width):
+                table = [gmpy2.mpz(1)]
+                for base in bases[start : start + width]:
+                    table += [base, *(one * base % self._modulus for one in table[1:])]
+                tables.append(table)
+            self._kept[width] = tables  # at once, since several threads verify under one key
+        return self._kept[width]
+
+    @cached_property
+    def _kept(self) -> dict[int, list[list[gmpy2.mpz]]]:
+        return {}
 
     def encrypt(self, plaintext: int, exponent: int) -> Ciphertext:
         """(1 + n)^m · h^a mod n² for 0 ≤ m < n and an exponent of `draw_exponent`, used once; raises `ParameterError`."""
@@ -175,11 +243,7 @@ class PrivateKey:
 
 def generate_key() -> PrivateKey:
     """A fresh key of 3072 bits, some tenths of a second; gcd(n, phi(n)) = 1 since both primes have 1536 bits."""
-    public, private = phe_paillier.generate_paillier_keypair(n_length=KEY_BITS)
-    n = int(public.n)
-    while gcd(x := secrets.randbelow(n), n) != 1:
-        pass
-    return _with_base(private, n, x)
+    return key_from(secrets.token_bytes(2 * KEY_BYTES))
 
 
 def key_from(randomness: bytes) -> PrivateKey:
@@ -197,11 +261,15 @@ def key_from(randomness: bytes) -> PrivateKey:
 
 
 def _with_base(private: phe_paillier.PaillierPrivateKey, n: int, x: int) -> PrivateKey:
-    # A p-th power modulo p² and a q-th power modulo q² make an n-th power modulo n², for a third of the time.
+    # A p-th power modulo p² and a q-th power modulo q² make an n-th power modulo n², for a third of the time; so for the steps.
     u, p_squared, q_squared = n - x * x % n, int(private.psquare), int(private.qsquare)
+    inverse = power(p_squared, -1, q_squared)
     h_p, h_q = power(u, private.p, p_squared), power(u, private.q, q_squared)
-    h = h_p + p_squared * ((h_q - h_p) * power(p_squared, -1, q_squared) % q_squared)
-    return PrivateKey(private, PublicKey(n, h))
+    bases = []
+    for _ in range(STEPS):
+        bases.append(h_p + p_squared * ((h_q - h_p) * inverse % q_squared))
+        h_p, h_q = power(h_p, 1 << STEP_BITS, p_squared), power(h_q, 1 << STEP_BITS, q_squared)
+    return PrivateKey(private, PublicKey(n, bases[0], bases[1:]))
 
 
 def draw_exponent() -> int:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto.errors import CryptoError, InvalidCiphertext, InvalidProof, ParameterError
-from crypto.paillier import CIPHERTEXT_BYTES, KEY_BITS, PrivateKey, PublicKey, bounded, generate_key
+from crypto.group import IDENTITY, Element, scalar_mult
+from crypto.paillier import CIPHERTEXT_BYTES, KEY_BITS, PrivateKey, PublicKey, bounded, generate_key, key_proof
 from crypto.paillier.arithmetic import KEY_BYTES, draw_exponent, encode_ciphertext
 from crypto.paillier.bounded import (
     FLAG_SHIFT,
@@ -24,7 +25,7 @@ from crypto.paillier.bounded import (
     encrypt_bounded,
     verify_bounded,
 )
-from crypto.paillier.key_proof import ROUNDS, prove_key, verify_key
+from crypto.paillier.key_proof import ROUNDS, SMALLEST_FACTOR, prove_key, verify_key
 
 CONTEXT = b"a question, a bank"
 
@@ -63,10 +64,20 @@ def test_sums_and_fresh_blinding(key: PrivateKey) -> None:
     assert public.encrypt(3, draw_exponent()) != ciphertexts[0]
 
 
-def test_powers_by_kept_steps_are_powers(key: PrivateKey) -> None:
+def test_powers_by_steps_are_powers(key: PrivateKey) -> None:
+    public, bare = key.public, PublicKey(key.public.n, key.public.h)
+    assert bare.steps == public.steps
+    for exponent in (1, 31, 1 << 37, secrets.randbits(200), draw_exponent(), (1 << 444) - 1, secrets.randbits(500)):
+        assert public.blinding(exponent) == bare.blinding(exponent) == pow(public.h, exponent, public.n_squared)
+
+
+def test_many_powers_at_once_are_each_of_them(key: PrivateKey) -> None:
     public = key.public
-    for exponent in (1, 31, 32, secrets.randbits(200), secrets.randbits(441)):
-        assert public.h_to(exponent) == pow(public.h, exponent, public.n_squared)
+    ciphertext = public.encrypt(5, draw_exponent())
+    for exponent, challenge in ((secrets.randbits(444), secrets.randbits(106) | 1), (0, 1), (1 << 40, (1 << 106) - 1)):
+        expected = pow(1 + public.n, 7, public.n_squared) * pow(public.h, exponent, public.n_squared)
+        expected = expected * pow(ciphertext, -challenge, public.n_squared) % public.n_squared
+        assert public.explained(7, exponent, ciphertext, challenge) == expected
 
 
 def test_the_base_of_blinding_factors_encrypts_zero(key: PrivateKey) -> None:
@@ -94,7 +105,7 @@ def test_a_key_is_read_back_and_redacted(key: PrivateKey) -> None:
     assert str(key._key.p) not in repr(key)
 
 
-@pytest.mark.parametrize("bad", ["short", "even", "small", "h_one", "h_shares_a_factor"])
+@pytest.mark.parametrize("bad", ["short", "even", "small", "h_one", "h_shares_a_factor", "step_one", "step_shares_a_factor"])
 def test_a_public_key_of_another_form_is_refused(key: PrivateKey, bad: str) -> None:
     n, h = key.public.n, key.public.h
     made = {
@@ -104,7 +115,9 @@ def test_a_public_key_of_another_form_is_refused(key: PrivateKey, bad: str) -> N
         "h_shares_a_factor": (n, n),
     }
     n, h = made.get(bad, (n, h))
-    data = n.to_bytes(KEY_BYTES) + h.to_bytes(CIPHERTEXT_BYTES)
+    last = {"step_one": 1, "step_shares_a_factor": int(key._key.p)}.get(bad, key.public.steps[-1])
+    bases = (h, *key.public.steps[:-1], last)
+    data = n.to_bytes(KEY_BYTES) + b"".join(base.to_bytes(CIPHERTEXT_BYTES) for base in bases)
     with pytest.raises(ParameterError):
         PublicKey.decode(data[:-1] if bad == "short" else data)
 
@@ -132,13 +145,11 @@ def test_a_modulus_that_is_no_paillier_modulus_has_no_proof(key: PrivateKey) -> 
     assert math.gcd(n, phi) == p
     public = PublicKey(n, pow(4, n, n * n))
     # The best that its owner can do: roots modulo the part of phi that is coprime to n.
-    from crypto.paillier import key_proof
-
     exponent = pow(n, -1, phi // p)
     forged = b"".join(pow(rho, exponent, n).to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
     with pytest.raises(InvalidProof):
         verify_key(public, forged)
-    assert ROUNDS * 19 >= 128
+    assert ROUNDS * math.log2(SMALLEST_FACTOR) >= 133
 
 
 def test_a_prime_or_smooth_modulus_is_refused() -> None:
@@ -147,6 +158,11 @@ def test_a_prime_or_smooth_modulus_is_refused() -> None:
     for n in (prime, smooth):
         with pytest.raises(InvalidProof):
             verify_key(PublicKey(n, pow(4, n, n * n)), bytes(ROUNDS * KEY_BYTES))
+    # By Fermat each residue modulo a prime is its own root.
+    public = PublicKey(prime, pow(4, prime, prime * prime))
+    roots = b"".join(rho.to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
+    with pytest.raises(InvalidProof, match="is prime"):
+        verify_key(public, roots)
 
 
 @pytest.mark.parametrize(("amount", "flag"), [(0, False), (1, True), (MOST_AMOUNT, True), (1 << 31, False), (77, True)])
@@ -189,10 +205,7 @@ def test_a_proof_is_for_its_ciphertext_key_and_context(key: PrivateKey) -> None:
 
 @pytest.mark.parametrize("number", ["negative", "large", "flag_two"])
 def test_a_number_out_of_bounds_has_no_proof(key: PrivateKey, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheat proves the bits of a number it may, and encrypts another: the link between the two does not hold.
-
-    For -5 the cheat's z = x - 5e fits its field and Paillier's half of the proof holds: only the other half stops it.
-    """
+    """A cheat proves the digits of a number it may, and encrypts another: the two halves do not have the same answer z."""
     cheat = {"negative": -5, "large": 5 + (1 << 33), "flag_two": 5 + (2 << FLAG_SHIFT)}[number]
     encrypt = PublicKey.encrypt
     monkeypatch.setattr(bounded, "plaintext_of", lambda *_: cheat)
@@ -201,8 +214,71 @@ def test_a_number_out_of_bounds_has_no_proof(key: PrivateKey, number: str, monke
     monkeypatch.undo()
     assert key.decrypt(made.ciphertext) == cheat % key.public.n
     assert len(made.proof) == PROOF_BYTES
-    with pytest.raises(InvalidProof, match="not the one in the ciphertext"):
+    with pytest.raises(InvalidProof, match="in this ciphertext"):
         verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+
+
+DIGITS = {
+    "negative": [-5, *[0] * 16],
+    "large": [*[0] * 15, 4, 1],
+    "flag_two": [*[1] * 16, 2],
+    "flag_below_zero": [*[1] * 16, -1],
+    "many": [4, -1, 7, *[0] * 13, 3],
+}
+
+
+@pytest.mark.parametrize("number", list(DIGITS))
+def test_digits_out_of_bounds_have_no_proof(key: PrivateKey, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cheat whose halves fit each other, and whose digits are none: it leaves out the coefficient that would show it."""
+    digits = DIGITS[number]
+    value = sum(weight * digit for weight, digit in zip(bounded._WEIGHTS, digits, strict=True))
+    powers = bounded._coefficients
+
+    def cheats(u: int, honest: list[int], masks: list[int]) -> list[int]:
+        honest[:] = digits
+        return powers(u, honest, masks)
+
+    # B is made of the digits as well: of h_i for each digit, whatever the table says of the honest one.
+    honest = [1] * 16 + [1]
+    table = [list(row) for row in bounded._MULTIPLES]
+    for row, h, digit in zip(table, bounded._H_DIGITS, digits, strict=True):
+        row[1] = Element(IDENTITY) if digit == 0 else scalar_mult(bounded._scalar(digit), h)
+    encrypt = PublicKey.encrypt
+    monkeypatch.setattr(bounded, "plaintext_of", lambda *_: value)
+    monkeypatch.setattr(bounded, "_MULTIPLES", table)
+    monkeypatch.setattr(bounded, "_coefficients", cheats)
+    monkeypatch.setattr(PublicKey, "encrypt", lambda self, m, exponent: encrypt(self, m % self.n, exponent))
+    amount = sum(4**place for place in range(16))
+    made = encrypt_bounded(key.public, amount, True, CONTEXT)
+    assert digits != honest
+    # The naive build: where the products are not judged, this proof holds.
+    monkeypatch.setattr(bounded, "_product", lambda place, f, e: _without_top(place, f, e, digits[place]))
+    verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+    monkeypatch.undo()
+    assert key.decrypt(made.ciphertext) == value % key.public.n
+    with pytest.raises(InvalidProof):
+        verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+
+
+def _without_top(place: int, response: int, e: int, digit: int) -> int:
+    ranges = (0, 1) if place == 16 else (0, 1, 2, 3)
+    return REAL_PRODUCT(place, response, e) - e**4 * math.prod(digit - k for k in ranges)
+
+
+REAL_PRODUCT = bounded._product
+
+
+def test_an_answer_z_that_could_wrap_is_refused(key: PrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With x as large as the group's order z is one number in the group and another under Paillier."""
+    monkeypatch.setattr(bounded, "_NUMBER_BITS", 252)
+    found = set()
+    for _ in range(12):
+        made = encrypt_bounded(key.public, 5, True, CONTEXT)
+        try:
+            verify_bounded(key.public, made.ciphertext, made.proof, CONTEXT)
+        except InvalidProof as error:
+            found.add("out of range" in str(error))
+    assert True in found
 
 
 def next_prime(above: int) -> int:
