@@ -42,6 +42,19 @@ class Erased(Message):
     classes: tuple[ErasedClass, ...]
 
 
+class FormGone(Message):
+    """A form (SHA-256 of its scan) that no consent rests on since `at`: whoever keeps the scan deletes it."""
+
+    digest: str
+    at: int
+
+
+class FormsGone(Message):
+    """The forms that went within the last year."""
+
+    forms: tuple[FormGone, ...]
+
+
 class RetentionRule(Message):
     """A class of records: how many days it is kept once its matter is over, and the fewest that a setting may say."""
 

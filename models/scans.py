@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.durable import write_private
@@ -23,3 +24,14 @@ def keep_scan(scan: bytes, folder: Path) -> str:
         raise ValueError("a scan is a PDF, a JPEG or a PNG")
     write_private(folder / f"{digest}.{ending}", scan)
     return digest
+
+
+def drop_scans(folder: Path, gone: Mapping[str, int]) -> int:
+    """Delete the scans (by digest) that no consent rests on since then (POSIX seconds); how many there were.
+
+    One that was kept anew since then stays.
+    """
+    files = [file for file in folder.glob("*.*") if file.stat().st_mtime < gone.get(file.stem, 0) + 1]
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)

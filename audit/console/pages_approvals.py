@@ -169,6 +169,8 @@ def decide_act(console: ConsoleOf, seat: Clerk, act: str, approve: Text = "", re
     with seat.session() as office:
         filed = next((each for each in office.get("/acts", Acts).acts if each.id == act), None)
         done = office.logged(f"/acts/{act}/decision", _decision(act, approve, reason), Act)
+        if (done.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
+            console.drop_forms(office)
     if filed is not None and filed.document and (filed.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
         console.close_account(wire.decode(filed.document, EraseSubject).subject)
     return see("/approvals?said=done")

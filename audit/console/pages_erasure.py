@@ -53,6 +53,8 @@ def erase(
         asked = EraseSubject(subject=canonical, ground=Ground(ground), reference=reference.strip())
         with seat.session() as office:
             done = do_or_file(office, ActKind.SUBJECT_ERASE, "/subjects/erase", asked, Erased, reason.strip())
+            if isinstance(done, Erased):
+                console.drop_forms(office)
     except (Notice, Problem) as why:
         return _form(request, console, why, **entered)
     if isinstance(done, Erased):

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from audit.console.registry import Topic, Waits
 from audit.console.seats import SubjectSeat
 from audit.console.web import ConsoleOf, Genuine, SignedIn, see
+from models.parties import Role
 from models.problems import Problem
 from models.web.notices import Notice
 
@@ -32,6 +33,9 @@ def start(request: Request, console: ConsoleOf, seat: SignedIn) -> Response:
                 waiting += [each for each in topic.waiting(office, seat.role) if each.count]
         except Problem as problem:
             notice = console.pages.say(request, "waiting-failed", why=console.pages.refusal(request, problem).title)
+    if seat.role is Role.CLERK and not notice:
+        with seat.session() as office:
+            console.drop_forms_daily(office)
     return console.page(request, "start.html", waiting=waiting, notice=notice)
 
 

@@ -15,10 +15,13 @@ from audit.console.accounts import Accounts
 from audit.console.factors import Factors
 from audit.console.registry import Entry, Topic, topics
 from audit.console.seats import Seat, Seats, SubjectSeat, directory_of
+from audit.console.session import OfficeSession
 from audit.console.settings import ConsoleConfig
 from audit.console.texts import TEXTS
 from models.catalogue import Catalogue, default_catalogue
 from models.parties import Role
+from models.retention import FormsGone
+from models.scans import drop_scans
 from models.web.notices import Notice
 from models.web.pages import Genuine, Pages, language_of, looking, see, signed_in
 from models.web.seats import Clock
@@ -29,6 +32,7 @@ __all__ = [
     "Supervisor",    "having", "language_of", "see",
 ]  # fmt: skip
 FOLDER = Path(__file__).parent
+DAY = 24 * 3600
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Console:
     pages: Pages = field(init=False)
     topics: list[Topic] = field(init=False)
     catalogue: Catalogue = field(init=False)
+    _forms_at: float = 0.0
 
     def __post_init__(self) -> None:
         """Open the store; nobody is signed in."""
@@ -76,6 +81,17 @@ class Console:
         if account is not None:
             self.accounts.close_account(subject)
             self.seats.end_of(account.owner)
+
+    def drop_forms(self, office: OfficeSession) -> None:
+        """Delete the scans of forms that no consent rests on any more; a clerk's session is asked with."""
+        gone = office.get("/retention/forms", FormsGone).forms
+        drop_scans(self.config.data_dir / "forms", {form.digest: form.at for form in gone})
+        self._forms_at = self.clock()
+
+    def drop_forms_daily(self, office: OfficeSession) -> None:
+        """The same, once a day: consents also go by rule, and by what is decided elsewhere."""
+        if self.clock() - self._forms_at >= DAY:
+            self.drop_forms(office)
 
     def sweep(self) -> None:
         """End the seats whose time is over, and those of suspended people."""

@@ -10,6 +10,7 @@
     shared/…                what several accesses speak of: people with their keys of then, manifests and seals
     alarm/<number>.json     an alarm as it stood, with its evidence and what was done about it
     finding/<number>.json   a finding of the daily reconciliation, with its leaves
+    missing.json            what is in the case and was erased or purged before the export, with the reason in both languages
 
 The tar has no times, owners or order of its own: whatever byte is changed, the file is no longer the one that its contents
 give, or a digest or the signature fails. Leakage: a bundle names people, and belongs with whoever may read the case.
@@ -20,18 +21,30 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.dossier import parts
 from audit.dossier.checks import check_access
-from audit.dossier.evidence import FAILED, OFFICE, Check, Mismatch, Missing, Said, Trust, find_person, open_leaf, run_check
+from audit.dossier.evidence import (
+    FAILED,
+    OFFICE,
+    Check,
+    Mismatch,
+    Missing,
+    Said,
+    Trust,
+    find_person,
+    object_of,
+    open_leaf,
+    run_check,
+)
 from models import wire
 from models.alarm_rules import rule_of
 from models.alarms import AlarmHistory
-from models.cases import Case, ItemKind
+from models.cases import Case, CaseItem, ItemKind
 from models.oversight import FoundAccess
 from models.parties import Directory
 from models.reconciliation import Finding
@@ -139,11 +152,12 @@ def verify_bundle(data: bytes, trust: Trust) -> Verdict:
         run_check("directory", lambda: _check_directory(opened, trust)),
     ]
     own += [run_check("items", lambda: _check_items(opened))]
+    gone = _gone(opened)
     own += [
         run_check(f"finding-{number}", lambda number=number: _check_finding(opened.files, number, trust))  # type: ignore[misc]
-        for number in _refs(opened.case, ItemKind.FINDING)
+        for number in _refs(opened.case, ItemKind.FINDING, gone)
     ]
-    numbers = _refs(opened.case, ItemKind.ACCESS)
+    numbers = _refs(opened.case, ItemKind.ACCESS, gone)
     return Verdict(opened, own, {number: check_access(files_of(opened.files, number), trust) for number in numbers})
 
 
@@ -157,6 +171,11 @@ def files_of(files: Mapping[str, bytes], access: int) -> dict[str, bytes]:
 def placed(files: Mapping[str, bytes], access: int) -> dict[str, bytes]:
     """A dossier's files under their names in a bundle."""
     return {name if name.startswith(parts.SHARED) else _folder(access) + name: data for name, data in files.items()}
+
+
+def item_name(item: CaseItem) -> str:
+    """How an item is called where it is missing."""
+    return f"{item.kind}/{item.ref}"
 
 
 def alarm_name(number: int) -> str:
@@ -198,15 +217,21 @@ def _check_directory(opened: OpenedBundle, trust: Trust) -> Said:
 
 
 def _check_items(opened: OpenedBundle) -> Said:
-    for number in _refs(opened.case, ItemKind.ACCESS):
+    gone = _gone(opened)
+    for number in _refs(opened.case, ItemKind.ACCESS, gone):
         found = files_of(opened.files, number).get(parts.ACCESS)
         if found is None or parts.from_json(found, FoundAccess).id != number:
             raise Mismatch(f"the evidence of access {number} is missing or another one's")
-    for number in _refs(opened.case, ItemKind.ALARM):
+    for number in _refs(opened.case, ItemKind.ALARM, gone):
         found = opened.files.get(alarm_name(number))
         if found is None or parts.from_json(found, AlarmHistory).alarm.id != number:
             raise Mismatch(f"alarm {number} is missing or another one")
     count = len(opened.case.items)
+    if gone:
+        return (
+            f"{count} items, of which {len(gone)} were erased or purged before the export: {', '.join(sorted(gone))}",
+            f"{count} 项，其中 {len(gone)} 项导出前已删除或清除：{'、'.join(sorted(gone))}",
+        )
     return f"{count} items, all there", f"{count} 项，齐全"
 
 
@@ -227,8 +252,13 @@ def _check_finding(files: Mapping[str, bytes], number: int, trust: Trust) -> Sai
     return f"{rule.en}, {finding.day}: {en or 'no leaf belongs to it'}", f"{rule.zh}，{finding.day}：{zh or '不涉及日志条目'}"
 
 
-def _refs(case: Case, kind: ItemKind) -> list[int]:
-    return sorted({item.ref for item in case.items if item.kind is kind})
+def _refs(case: Case, kind: ItemKind, gone: Set[str]) -> list[int]:
+    return sorted({item.ref for item in case.items if item.kind is kind and item_name(item) not in gone})
+
+
+def _gone(opened: OpenedBundle) -> Set[str]:
+    """The items that the office says were gone at the export; under its signature, like all in the file."""
+    return object_of(opened.files[parts.MISSING]).keys() if parts.MISSING in opened.files else set()
 
 
 def _folder(access: int) -> str:

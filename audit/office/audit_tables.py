@@ -109,6 +109,9 @@ case = Table(
     Column("closed_at", BigInteger),
     # What was exported last, so that a case that has not changed since gives the same bytes.
     Column("bundle", LargeBinary),
+    # Its digest and when that was: these stay when the bytes go, with whom they name.
+    Column("bundle_digest", String(64), nullable=False, server_default=""),
+    Column("exported_at", BigInteger),
     Index("ix_office_case_state", "state", "id"),
 )
 

@@ -42,6 +42,7 @@ from models.wire import encode, replace
 
 TITLE_LENGTH = 200
 LARGEST_BUNDLE = 256 << 20
+GONE = ("erased or purged by rule before the case was exported; its leaf stays", "导出前已依法删除或到期清除；日志条目仍在")
 
 
 class CaseWork:
@@ -132,7 +133,7 @@ class CaseWork:
         digest = hashlib.sha256(data).hexdigest()
 
         def record(connection: Connection) -> None:
-            if made and not cases.keep_bundle(connection, found.id, len(found.items), found.state, data):
+            if made and not cases.keep_bundle(connection, found.id, len(found.items), found.state, data, digest, call.now):
                 raise Conflict("the case was changed while its evidence was gathered; export it again")
 
         answer = Bundle(name=f"xinqiao-case-{found.id}.tar", digest=digest, data=data)
@@ -159,17 +160,23 @@ class CaseWork:
         """Gather everything; several requests of the node, and no transaction held."""
         files = {bundles.CASE: parts.to_json(found)}
         people = {found.opened_by, *(item.by for item in found.items), *filter(None, [found.closed_by])}
+        gone: dict[str, tuple[str, str]] = {}
         for item in found.items:
-            if item.kind is ItemKind.ACCESS:
-                with call.engine.connect() as connection:
-                    one = self._access(connection, item.ref, call.now)
-                files |= bundles.placed(self._dossiers.gather(one), item.ref)
-                people.add(one.officer)
-            elif item.kind is ItemKind.ALARM:
-                with call.engine.connect() as connection:
-                    files[bundles.alarm_name(item.ref)] = parts.to_json(find_alarm(connection, item.ref))
-            elif item.kind is ItemKind.FINDING:
-                files |= self._finding_files(call, item.ref)
+            try:
+                if item.kind is ItemKind.ACCESS:
+                    with call.engine.connect() as connection:
+                        one = self._access(connection, item.ref, call.now)
+                    files |= bundles.placed(self._dossiers.gather(one), item.ref)
+                    people.add(one.officer)
+                elif item.kind is ItemKind.ALARM:
+                    with call.engine.connect() as connection:
+                        files[bundles.alarm_name(item.ref)] = parts.to_json(find_alarm(connection, item.ref))
+                elif item.kind is ItemKind.FINDING:
+                    files |= self._finding_files(call, item.ref)
+            except NotFound:
+                gone[bundles.item_name(item)] = GONE
+        if gone:
+            files[parts.MISSING] = parts.encode_json(gone)
         for person in people:
             files |= self._dossiers.person(person)
         with call.engine.connect() as connection:

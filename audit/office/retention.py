@@ -2,7 +2,9 @@
 
 Once a day each class loses the rows whose matter has been over for its period, in small transactions, each with its leaf in
 the same one. What is erased is what leaves commit to, and rows beside the log; the leaves stay, so that the log verifies as
-before. Reconciled days, cases and their bundles, alarms and figures name no subject by themselves, and stay.
+before. Reconciled days, cases, alarms and figures name no subject by themselves, and stay. Bundles of cases hold what names
+people: their bytes go with it, and digest and leaf of the export stay. Scans of forms are kept by the console, which is told
+which of them no consent rests on any more.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from audit.service.leaves import LeafDraft, finish
 from audit.service.outcome import Call, Outcome, Within
 from audit.service.rounds import Rounds
 from models.problems import Conflict, Unusable
-from models.retention import AT_ONCE, Erased, ErasedClass, EraseSubject, Retention, RetentionRule, RetentionRun
+from models.retention import AT_ONCE, Erased, ErasedClass, EraseSubject, FormsGone, Retention, RetentionRule, RetentionRun
 
 DAY = 86_400
 ROUND_SECONDS = 600.0
 AT_A_TIME = 1000
+BUNDLES = "bundles"
+FORMS_TOLD = 366
 REFERENCE_LENGTH = 200
 BY_ITSELF = {"person": "office/service", "name": "retention rule", "role": "office"}
 
@@ -51,6 +55,7 @@ class Retaining(Rounds):
         periods = self._periods
         done = [self._purge(one, now, now - periods[one.name] * DAY) for one in CLASSES]
         done.append(self._purge_openings(now, now - periods[OPENINGS] * DAY))
+        done.append(self._drop_bundles(now, now - periods[OPENINGS] * DAY))
         return done
 
     def _purge(self, one: RecordClass, now: int, before: int) -> RetentionRun:
@@ -59,7 +64,7 @@ class Retaining(Rounds):
             while not self._stopping.is_set():
                 with writing(self._office.engine) as connection:
                     keys = store.rows_of(connection, part, before=before, most=AT_A_TIME)
-                    store.erase(connection, part, keys)
+                    store.erase(connection, part, keys, now)
                     self._leave(connection, RetentionRun(at=now, name=one.name, before=before, count=len(keys)))
                 total += len(keys)
                 if len(keys) < AT_A_TIME:
@@ -77,6 +82,13 @@ class Retaining(Rounds):
                 self._leave(connection, RetentionRun(at=now, name=OPENINGS, before=before, count=gone))
             start, total = following, total + gone
         return self._remember(RetentionRun(at=now, name=OPENINGS, before=before, count=total), start)
+
+    def _drop_bundles(self, now: int, before: int) -> RetentionRun:
+        """Bundles go with the first access in them that is purged, and with the openings at the latest."""
+        with writing(self._office.engine) as connection:
+            run = RetentionRun(at=now, name=BUNDLES, before=before, count=store.drop_bundles_before(connection, before))
+            self._leave(connection, run)
+        return self._remember(run)
 
     def _leave(self, connection: Connection, run: RetentionRun) -> None:
         """The leaf of a deletion, in its transaction; where nothing went, there is nothing to say."""
@@ -104,6 +116,11 @@ class Retaining(Rounds):
         with call.engine.connect() as connection:
             return Retention(rules=rules, runs=store.runs(connection))
 
+    def forms_gone(self, call: Call) -> FormsGone:
+        """GET /retention/forms: the forms that no consent rests on any more, for whoever keeps their scans."""
+        with call.engine.connect() as connection:
+            return FormsGone(forms=store.forms_gone(connection, call.now - FORMS_TOLD * DAY))
+
     def erase(self, call: Call) -> Within:
         """POST /subjects/erase: everything about one subject that need not be kept; answers with `Erased`.
 
@@ -123,6 +140,7 @@ class Retaining(Rounds):
             classes = [_erase_class(connection, one, subject, call.now, at_once=at_once) for one in CLASSES]
             classes.append(_erase_openings(connection, subject, at_once or not any(one.kept for one in classes)))
             store.erase_answers_with(connection, subject)
+            classes.append(ErasedClass(name=BUNDLES, erased=store.drop_bundles_naming(connection, subject)))
             counts = {one.name: one.erased for one in classes} | {"kept": sum(one.kept for one in classes)}
             # Neither leaf nor opening names whom it was about: the reference leads to the paper.
             leaf = LeafDraft("subject.erase", {"ground": str(asked.ground), **counts}, {"reference": asked.reference})
@@ -146,7 +164,7 @@ def _erase_class(connection: Connection, one: RecordClass, subject: str, now: in
     for part in one.parts:
         every = store.rows_of(connection, part, before=None, subject=subject)
         keys = every if at_once else store.rows_of(connection, part, before=now - one.minimum * DAY, subject=subject)
-        store.erase(connection, part, keys)
+        store.erase(connection, part, keys, now)
         erased += len(keys)
         if len(every) > len(keys):
             kept += len(every) - len(keys)

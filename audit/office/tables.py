@@ -89,6 +89,7 @@ consent = Table(
     Column("place", Integer),
     Column("salt", LargeBinary(32)),
     # Holds all that the node's list asks for: whom a consent speaks of and whether it stands, without its document.
+    Index("ix_office_consent_filing", "filing"),
     Index("ix_office_consent_standing", "kind", "subject", "valid_from", "valid_to", "revoked_at", "sensitive"),
 )
 

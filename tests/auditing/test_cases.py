@@ -10,15 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
 
+from audit.database import writing
 from audit.dossier import bundle as bundles
+from audit.dossier.checks import check_access
 from audit.dossier.evidence import ABSENT, FAILED, VERIFIED, LogTrust, Mismatch, Missing, Trust
 from audit.dossier.words import tell
+from audit.office import tables
+from audit.office.audit_tables import alarm_event
+from audit.office.audit_tables import case as case_table
+from audit.office.retention import Retaining
 from models.alarms import ACKNOWLEDGED, CLOSED, OPEN, AlarmHistory, Alarms, AskAlarm, AskAlarms, HandleAlarm
 from models.cases import AddItem, AskCase, AskCases, Bundle, Case, Cases, CloseCase, ItemKind, OpenCase
 from models.cli import main
 from models.logged import Empty
+from models.oversight import AskDossier, Dossier
 from models.problems import Conflict, NotFound, OwnRequest, Problem, Unusable, WrongRole
+from models.retention import Erased, EraseSubject, Ground
 from models.tables import Evidence
 from tests.auditing.conftest import ALICE, AUDITOR, BOB, CAROL, Audited
 from tests.auditing.test_reconcile import findings, ticket_deleted
@@ -190,6 +199,47 @@ def test_the_command_verifies_without_any_service(audit: Audited, case: Case, tm
     assert run(command) == 1
 
 
+def test_a_purged_alarm_is_said_to_be_missing(audit: Audited) -> None:
+    opened = audit.auditor.logged("/audit/cases", OpenCase(title="an old alarm"), Case).answer
+    number = alarm(audit, "receipt")
+    add(audit, opened.id, ItemKind.ALARM, number)
+    with writing(audit.office.engine) as connection:
+        for table, column in ((alarm_event, alarm_event.c.alarm), (tables.alarm, tables.alarm.c.id)):
+            connection.execute(delete(table).where(column == number))
+    verdict = bundles.verify_bundle(export(audit, opened.id).data, audit.trust)
+    assert verdict.failed == []
+    [items] = [check for check in verdict.own if check.name == "items"]
+    assert f"1 items, of which 1 were erased or purged before the export: alarm/{number}" in items.detail
+    assert "1 项导出前已删除或清除" in items.zh
+
+
+def test_bundles_that_name_an_erased_subject_go_and_the_case_stays(audit: Audited) -> None:
+    cases_of = {}
+    for subject in (ALICE, CAROL):
+        opened = audit.auditor.logged("/audit/cases", OpenCase(title="one subject"), Case).answer
+        add(audit, opened.id, ItemKind.ACCESS, audit.search(subject=subject).accesses[0].id)
+        cases_of[subject] = opened.id, export(audit, opened.id)
+
+    def kept(subject: str) -> tuple[bytes | None, str]:
+        with audit.office.engine.connect() as connection:
+            query = select(case_table.c.bundle, case_table.c.bundle_digest)
+            row = connection.execute(query.where(case_table.c.id == cases_of[subject][0])).one()
+        return row.bundle, row.bundle_digest
+
+    erase = EraseSubject(subject=CAROL, ground=Ground.COURT, reference="judgment 4")
+    answer = audit.world.clerk.logged("/subjects/erase", erase, Erased).answer
+    assert {one.name: one.erased for one in answer.classes}["bundles"] >= 1
+    assert kept(CAROL) == (None, cases_of[CAROL][1].digest), "the digest stays, as in the leaf"
+    assert kept(ALICE)[0] == cases_of[ALICE][1].data, "nobody else's"
+    again = export(audit, cases_of[CAROL][0])
+    assert CAROL.encode() not in again.data
+    assert bundles.verify_bundle(again.data, audit.trust).failed == []
+    with writing(audit.office.engine) as connection:
+        connection.execute(delete(tables.access).where(tables.access.c.subject == ALICE))
+    assert {run.name: run.count for run in Retaining(audit.office).run_once()}["bundles"] >= 1
+    assert kept(ALICE)[0] is None, "what its accesses were purged from is not kept in a bundle"
+
+
 def run(command: list[str]) -> int:
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -219,3 +269,15 @@ def _tar_of(headers: dict[str, str], body: bytes, name: str = bundles.MANIFEST) 
 def test_a_file_that_somebody_made_up_is_refused_in_words(audit: Audited, made: Callable[[], bytes]) -> None:
     with pytest.raises(Mismatch):
         bundles.open_bundle(made(), audit.trust.office)
+
+
+def test_the_office_cannot_say_in_its_log_what_the_node_evaluated(audit: Audited) -> None:
+    """Both logs' keys are known to the reader, but an evaluation is the node's to log."""
+    asked = AskDossier(access=audit.search(subject=ALICE).accesses[0].id)
+    files = {one.name: one.data for one in audit.auditor.logged("/audit/dossier", asked, Dossier).answer.files}
+    log = audit.office.log
+    with writing(audit.office.engine) as connection:
+        queued = log.enqueue(connection, files["node-leaf.json"])
+    own = {"node-leaf.receipt": log.receipt(log.place(queued, 10.0).index, 10.0).encode()}
+    states = {one.name: one.state for one in check_access(files | own, audit.trust)}
+    assert (states["office-leaf"], states["node-leaf"]) == (VERIFIED, FAILED)

@@ -16,10 +16,12 @@ from bank_client import project_cli
 from bank_client.cli import app as bank_app
 from models import wire
 from models.approvals import Act, ActKind, Acts
+from models.consents import ConsentKind
 from models.logged import Empty
 from models.parties import Role
 from models.projects import ProjectKind, ProjectStatus
 from models.registry import ModelDecision
+from models.scans import keep_scan
 from models.scorecard.card import FieldCard
 from models.tables import ModelStatus
 from tests.console.place import SECOND_CLERK, Place, Visitor
@@ -178,11 +180,16 @@ def test_pages_in_english(console: Place, visitor: Visitor) -> None:
 
 
 @pytest.mark.usefixtures("rule")
-def test_two_clerks_erase_a_subject_and_the_account_goes_too(console: Place, visitor: Visitor) -> None:
-    number = "11010519900101015X"
+def test_two_clerks_erase_a_subject_and_account_and_scan_go_too(console: Place, visitor: Visitor) -> None:
+    number, office, forms = "11010519900101015X", console.pair.office, console.config.data_dir / "forms"
     console.account(f"citizen:{number}")
+    own, others = (keep_scan(b"%PDF-" + name, forms) for name in (b"own", b"others"))
+    office.file(
+        office.consent(f"citizen:{number}", ConsentKind.QUERY, evidence_digest=own),
+        office.consent("citizen:11010519491231002X", ConsentKind.QUERY, evidence_digest=others),
+    )
     visitor.sign_in(Role.CLERK)
-    facts: dict[str, Any] = {"subject": number, "ground": "withdrawn", "reference": "SQ-2026-7", "reason": "本人书面申请"}
+    facts: dict[str, Any] = {"subject": number, "ground": "court", "reference": "SQ-2026-7", "reason": "法院判决"}
     wrong: dict[str, Any]
     for wrong in ({"subject": "110105199001010150"}, {"ground": "none"}, {"reason": ""}):
         visitor.get("/erasure")
@@ -199,6 +206,8 @@ def test_two_clerks_erase_a_subject_and_the_account_goes_too(console: Place, vis
     other.post(f"/approvals/acts/{filed.id}", approve="yes", reason="申请书已核")
     other.follow()
     assert console.console.accounts.account_of(f"citizen:{number}") is None
+    assert {file.stem for file in forms.iterdir()} >= {others}
+    assert not (forms / f"{own}.pdf").exists(), "the scan went with its last consent"
     done = next(act for act in console.session(SECOND_CLERK[0]).get("/acts", Acts).acts if act.id == filed.id)
     assert (done.state, done.document) == ("done", b""), "what the act was about is forgotten with it"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -14,13 +16,14 @@ from audit.office.tables import access, consent, log, metadata, report, ticket
 from audit.verifier.log_check import check_log
 from models import wire
 from models.approvals import Act, ActKind, FileAct
-from models.consents import RevokeConsent
+from models.consents import Consent, ConsentKind, RevokeConsent
 from models.log_health import LogHealth
 from models.logged import Empty
 from models.problems import Conflict, SecondClerk, Unusable
 from models.projects import Decision
 from models.reports import CheckOutcome, CheckReport
-from models.retention import Erased, EraseSubject, Ground, Retention
+from models.retention import Erased, EraseSubject, FormsGone, Ground, Retention
+from models.scans import drop_scans, keep_scan
 from tests.office.world import ALICE, BOB, World, running
 
 
@@ -83,12 +86,16 @@ def test_what_is_still_open_is_not_erased(world: World) -> None:
 
 def test_a_subject_is_erased_and_the_log_verifies(world: World) -> None:
     before, others = world.leaves(), rows(world, ALICE)
+    with world.office.engine.connect() as connection:
+        documents = connection.execute(select(consent.c.document).where(consent.c.subject == BOB)).scalars()
+        forms = {wire.decode(bytes(one), Consent).evidence_digest for one in documents}
     assert rows(world, BOB) > 4
     answer = world.clerk.logged("/subjects/erase", ask(BOB), Erased).answer
     went = {one.name: one.erased for one in answer.classes}
     assert went["consents"] == 2
     assert went["tickets"] == went["accesses"] == 1
     assert went["openings"] > 0
+    assert {form.digest for form in world.clerk.get("/retention/forms", FormsGone).forms} == forms
     assert rows(world, BOB) == 0
     assert rows(world, ALICE) == others, "nobody else loses anything"
     with world.office.engine.connect() as connection:
@@ -164,6 +171,30 @@ def test_an_open_objection_is_not_purged(world: World) -> None:
         objection(world, "opaque:d", state)
     gone = {run.name: run.count for run in Retaining(world.office).run_once()}
     assert gone["disputes"] == 1
+
+
+def test_a_form_goes_with_its_last_consent(world: World) -> None:
+    shared, again = "a" * 64, "b" * 64
+    world.file(*(world.consent(f"opaque:v{n}", ConsentKind.QUERY, evidence_digest=shared) for n in range(2)))
+    for kind in (ConsentKind.QUERY, ConsentKind.COLLECTION):
+        world.file(world.consent("opaque:v0", kind, evidence_digest=again))
+
+    def gone() -> set[str]:
+        return {form.digest for form in world.clerk.get("/retention/forms", FormsGone).forms}
+
+    world.clerk.logged("/subjects/erase", ask("opaque:v0"), Erased)
+    assert again in gone()
+    assert shared not in gone(), "another's consent rests on it"
+    world.clerk.logged("/subjects/erase", ask("opaque:v1"), Erased)
+    assert shared in gone()
+
+
+def test_scans_of_gone_forms_are_deleted(tmp_path: Path) -> None:
+    first, second, third = (keep_scan(b"%PDF-" + name, tmp_path) for name in (b"1", b"2", b"3"))
+    now = int(time.time())
+    assert drop_scans(tmp_path, {first: now, second: now - 3600, "c" * 64: now}) == 1
+    assert {file.stem for file in tmp_path.iterdir()} == {second, third}, "one was handed in again since"
+    assert drop_scans(tmp_path / "none", {first: now}) == 0
 
 
 def test_two_clerks(world: World) -> None:

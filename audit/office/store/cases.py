@@ -59,11 +59,12 @@ def bundle(connection: Connection, number: int) -> bytes | None:
     return None if kept is None else bytes(kept)
 
 
-def keep_bundle(connection: Connection, number: int, items: int, state: str, data: bytes) -> bool:
+def keep_bundle(connection: Connection, number: int, items: int, state: str, data: bytes, digest: str, now: int) -> bool:
     """Keep a bundle of a case that has this many items and this state; False where it has changed meanwhile."""
     count = select(func.count()).select_from(case_item).where(case_item.c.case == number).scalar_subquery()
     unchanged = (case.c.id == number, case.c.state == state, count == items)
-    return connection.execute(update(case).where(*unchanged).values(bundle=data)).rowcount == 1
+    kept = {"bundle": data, "bundle_digest": digest, "exported_at": now}
+    return connection.execute(update(case).where(*unchanged).values(kept)).rowcount == 1
 
 
 def _case(row: Row[Any], items: tuple[CaseItem, ...]) -> Case:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, func, insert, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, literal, or_, select, tuple_, update
 
 from audit.office import tables
+from audit.office.audit_tables import case, case_item
 from audit.office.records import Part
-from audit.office.retention_tables import retention
-from models.retention import RetentionRun
+from audit.office.retention_tables import form_gone, retention
+from models.cases import ItemKind
+from models.consents import Consent
+from models.retention import FormGone, RetentionRun
+from models.wire import decode
 
 NEWEST = 100
 SALT_BYTES = 32
@@ -43,15 +47,67 @@ def unended(connection: Connection, part: Part, subject: str, now: int) -> int:
     return int(connection.execute(query.where(part.since.is_(None) | (part.since > now))).scalar_one())
 
 
-def erase(connection: Connection, part: Part, keys: list[tuple[Any, ...]], at_a_time: int = 200) -> None:
-    """Delete rows by key, with what hangs on them."""
+def erase(connection: Connection, part: Part, keys: list[tuple[Any, ...]], now: int, at_a_time: int = 200) -> None:
+    """Delete rows by key, with what hangs on them; forms that no consent rests on any more are noted as gone."""
     columns = tuple_(*part.table.primary_key.columns)
     for start in range(0, len(keys), at_a_time):
         some = columns.in_(keys[start : start + at_a_time])
+        forms = _forms(connection, some) if part.table is tables.consent else {}
         for child, parent in part.children:
             named = select(parent).where(some, parent.is_not(None))
             connection.execute(delete(child.table).where(child.in_(named)))
         connection.execute(delete(part.table).where(some))
+        _note_gone(connection, forms, now)
+
+
+# ---------------------------------------------------------------------- forms
+
+
+def _forms(connection: Connection, some: ColumnElement[bool]) -> dict[str, tuple[set[str], set[int]]]:
+    """The forms of these consents, each with where others may be that rest on it: of its subjects, or filed together."""
+    one, forms = tables.consent.c, dict[str, tuple[set[str], set[int]]]()
+    for row in connection.execute(select(one.subject, one.filing, one.document).where(some)):
+        subjects, filings = forms.setdefault(decode(bytes(row.document), Consent).evidence_digest, (set(), set()))
+        subjects.add(row.subject)
+        filings |= {row.filing} - {None}
+    return forms
+
+
+def _note_gone(connection: Connection, forms: dict[str, tuple[set[str], set[int]]], now: int) -> None:
+    one = tables.consent.c
+    for digest, (subjects, filings) in forms.items():
+        near = or_(one.subject.in_(subjects), one.filing.in_(filings))
+        holds = _holds(connection, tables.consent, "document", digest)
+        if connection.execute(select(one.id).where(near, holds).limit(1)).first() is None:
+            connection.execute(delete(form_gone).where(form_gone.c.digest == digest))
+            connection.execute(insert(form_gone).values(digest=digest, at=now))
+
+
+def forms_gone(connection: Connection, since: int) -> tuple[FormGone, ...]:
+    """The forms that went since then."""
+    query = select(form_gone).where(form_gone.c.at >= since).order_by(form_gone.c.at, form_gone.c.digest)
+    return tuple(FormGone(digest=row.digest, at=row.at) for row in connection.execute(query))
+
+
+# ---------------------------------------------------------------------- bundles
+
+
+def drop_bundles_naming(connection: Connection, subject: str) -> int:
+    """Drop the bytes of the bundles in which the subject stands; their digests stay. How many there were."""
+    return _drop(connection, _holds(connection, case, "bundle", subject))
+
+
+def drop_bundles_before(connection: Connection, exported: int) -> int:
+    """Drop bundles that were exported before then, and those with an access that the office has no more."""
+    item, shown = case_item.c, tables.access.c
+    known = select(shown.id).where(shown.id == item.ref).exists()
+    stale = select(item.number).where(item.case == case.c.id, item.kind == str(ItemKind.ACCESS), ~known).exists()
+    return _drop(connection, or_(case.c.exported_at < exported, stale))
+
+
+def _drop(connection: Connection, which: ColumnElement[bool]) -> int:
+    kept = and_(case.c.bundle.is_not(None), which)
+    return connection.execute(update(case).where(kept).values(bundle=None)).rowcount
 
 
 # ---------------------------------------------------------------------- openings and answers
