@@ -15,12 +15,11 @@ The settings are one TOML file::
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -201,14 +200,16 @@ def _auditor(config: Path) -> Iterator[tuple[Auditor, ZoneInfo]]:
     """The auditor whom the settings name; what can be put right is told in a sentence."""
     from audit.client.auditor import Auditor
     from audit.client.session import OfficeSession
+    from audit.client.settings import AuditorConfig
     from audit.dossier.evidence import Mismatch, Missing
     from models.key_files import ConfigError, load_key
     from models.problems import Problem
+    from models.settings_files import load_settings
 
     try:
-        settings, services, zone = _load(config)
-        with OfficeSession(services, settings["person"], load_key(config.parent / settings["key_file"])) as session:
-            yield Auditor(session), zone
+        settings = load_settings(AuditorConfig, config, "--config or XINQIAO_AUDIT_CONFIG")
+        with OfficeSession(settings.services, settings.person, load_key(settings.key_file)) as session:
+            yield Auditor(session), settings.zone
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
@@ -218,27 +219,6 @@ def _auditor(config: Path) -> Iterator[tuple[Auditor, ZoneInfo]]:
     except (Mismatch, Missing) as error:
         typer.echo(f"NOT verified: {error}", err=True)
         raise typer.Exit(1) from None
-
-
-def _load(config: Path) -> tuple[dict[str, Any], Any, ZoneInfo]:
-    import msgspec
-
-    from audit.client.services import NodeSection, OfficeSection, Services
-    from models.key_files import ConfigError
-
-    try:
-        values = tomllib.loads(config.read_text(encoding="utf-8"))
-        services = Services(
-            msgspec.convert(values.pop("office"), OfficeSection), msgspec.convert(values.pop("node"), NodeSection)
-        )
-        zone = ZoneInfo(values.pop("time_zone", "Asia/Shanghai"))
-    except FileNotFoundError:
-        raise ConfigError(f"there is no settings file {config}; name one with --config or XINQIAO_AUDIT_CONFIG") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, KeyError, ValueError) as error:
-        raise ConfigError(f"{config.name}: {error}") from None
-    if values.keys() != {"person", "key_file"}:
-        raise ConfigError(f"{config.name}: beside office, node and time_zone it names person and key_file, and nothing else")
-    return values, services, zone
 
 
 def _moment(text: str, zone: ZoneInfo) -> int:

@@ -26,7 +26,6 @@ file. An unknown key stops the start.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +36,7 @@ from audit.client.services import NodeSection, OfficeSection, ServiceName, Servi
 from audit.verifier.note import VerifierKey
 from models.identity import IdentityError, canonical_id, parse_id
 from models.key_files import ConfigError, load_key, make_key
+from models.settings_files import load_settings
 
 __all__ = ["BankConfig", "ConfigError", "NodeSection", "OfficeSection", "load_key", "make_key"]
 
@@ -66,21 +66,7 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BankConfig:
         """Read a TOML file; raises `ConfigError` naming the key that does not fit."""
-        file = Path(path)
-        try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"there is no settings file {file}; name one with --config or XINQIAO_BANK_CONFIG") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file.name} is not TOML: {error}") from None
-        for key, default in (("key_file", None), ("data_dir", "bank-data")):
-            value = values.get(key, default)
-            if isinstance(value, str):
-                values[key] = file.resolve().parent / value
-        try:
-            return msgspec.convert(values, cls, dec_hook=_path)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"{file.name}: {error}") from None
+        return load_settings(cls, path, "--config or XINQIAO_BANK_CONFIG")
 
     def office_statement_key(self) -> Ed25519PublicKey:
         """The key that verifies the office's statements."""
@@ -106,9 +92,3 @@ class BankConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return parse_id(subject)
         except IdentityError as error:
             raise ConfigError(f"an id is not valid: {error}") from None
-
-
-def _path(kind: type, value: object) -> object:
-    if kind is Path:
-        return Path(str(value))
-    raise TypeError(f"no setting is a {kind.__name__}")

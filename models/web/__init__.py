@@ -2,6 +2,8 @@
 
 ::
 
+    settings  where pages are served, how browsers reach them, how long a seat lasts
+    zones     days of one time zone, whatever the machine has
     shield    one host, bounded bodies, headers, the content security policy
     texts     every sentence in Chinese and English, merged from the parts of an application
     pages     rendering, the session's cookie, tokens against forged requests, static files

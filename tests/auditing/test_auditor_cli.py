@@ -81,4 +81,4 @@ def test_settings_that_do_not_fit_are_told(config: Path, capsys: pytest.CaptureF
     other = config.with_name("more.toml")
     other.write_text(config.read_text().replace("person =", "passphrase = 'x'\nperson ="))
     run(other, "alarms", status=2)
-    assert "nothing else" in capsys.readouterr().err
+    assert "unknown field `passphrase`" in capsys.readouterr().err
