@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from audit.offline import fail, statement_key
 from audit.verifier.archives import verify_archive_file
 from audit.verifier.errors import LogError
 from crypto.errors import CryptoError
@@ -28,11 +26,11 @@ def verify_archive(
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise ValueError("the file is too large for a credit file")
-        found = verify_archive_file(file.read_bytes(), _key(office_key, "office"), _key(node_key, "node"))
+        found = verify_archive_file(file.read_bytes(), statement_key(office_key), statement_key(node_key, "node"))
     except Problem as problem:
-        _fail(problem.detail)
+        fail(problem.detail)
     except (LogError, CryptoError, ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     made = datetime.fromtimestamp(found.archive.issued_at).astimezone()
     values = sum(len(section.fields) for section in found.archive.sections)
     typer.echo(f"Good: the node signed this archive of {values} values on {made:%Y-%m-%d %H:%M %Z}.")
@@ -43,15 +41,3 @@ def verify_archive(
         typer.echo(f"  model {use.model} of {use.bank} was trained on this row")
     for letter in found.letters:
         typer.echo(f"  letter {letter.number} of the office: {letter.finding}")
-
-
-def _key(text: str, whose: str) -> Ed25519PublicKey:
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error):
-        raise ValueError(f"the {whose}'s key is 32 bytes in base64, as `GET /keys` shows it") from None
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"NOT verified: {reason}", err=True)
-    raise typer.Exit(1)

@@ -25,9 +25,12 @@ app = typer.Typer(
 )
 
 LogPlace = Annotated[str, typer.Argument(metavar="LOG", help="The log's http(s) address or a directory that mirrors it.")]
-VKeys = Annotated[list[str], typer.Option("--vkey", help="Verifier key of the log (more than one after a key change).")]
+VKeys = Annotated[
+    list[str], typer.Option("--log-key", "--vkey", help="Verifier key of the log (more than one after a key change).")
+]
 WitnessVKeys = Annotated[
-    list[str] | None, typer.Option("--witness-vkey", help="Verifier key of a witness; give one option for each.")
+    list[str] | None,
+    typer.Option("--witness-key", "--witness-vkey", help="Verifier key of a witness; give one option for each."),
 ]
 Quorum = Annotated[
     int | None, typer.Option("--quorum", min=0, help="How many witnesses must have cosigned [default: all given].")

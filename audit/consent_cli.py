@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from audit.offline import fail, statement_key
 from audit.verifier.consents import open_consent_receipt
 from audit.verifier.errors import LogError
 from audit.verifier.note import VerifierKey
@@ -37,7 +35,7 @@ def verify_consent(
 ) -> None:
     """Check a consent receipt offline, and show what it says. Ends with 1, and says why, if anything is wrong."""
     try:
-        office = _office_key(office_key)
+        office = statement_key(office_key)
         logs = [VerifierKey.parse(key) for key in log_key]
         witnesses = [VerifierKey.parse(key) for key in witness_key or []]
         wanted = len(witnesses) if quorum is None else quorum
@@ -46,9 +44,9 @@ def verify_consent(
         receipt = parse_receipt(file.read_text(encoding="utf-8-sig"))
         statement = open_consent_receipt(receipt, office, logs, witnesses, wanted)
     except Problem as problem:
-        _fail(problem.detail)
+        fail(problem.detail)
     except (LogError, ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     for label, said in lines_of(statement, "zh"):
         typer.echo(f"{label}：{said}")
     typer.echo("")
@@ -57,15 +55,3 @@ def verify_consent(
     typer.echo("")
     state = "WITHDRAWN" if statement.withdrawn_at else "Good"
     typer.echo(f"{state}: the office signed this, and its log has it; {wanted} of {len(witnesses)} witnesses were asked for.")
-
-
-def _office_key(text: str) -> Ed25519PublicKey:
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error):
-        raise ValueError("the office's key is 32 bytes in base64, as `GET /keys` shows it") from None
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"NOT verified: {reason}", err=True)
-    raise typer.Exit(1)

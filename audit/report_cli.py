@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from audit.offline import fail, statement_key
 from audit.verifier.errors import LogError
 from audit.verifier.log_check import Fetch, check_log, directory_fetch, http_fetch
 from audit.verifier.merkle import leaf_hash, root_of
@@ -33,7 +31,7 @@ LogKeys = Annotated[list[str] | None, typer.Option("--log-key", help="With --log
 def verify_report(file: Word, office_key: OfficeKey, files: Files = None, log: LogPlace = "", log_key: LogKeys = None) -> None:
     """Check an official yearly report. Ends with 1, and says why, if anything is wrong."""
     try:
-        report = open_signed(decode(file.read_bytes(), Signed), YearlyReport, "office", _office_key(office_key))
+        report = open_signed(decode(file.read_bytes(), Signed), YearlyReport, "office", statement_key(office_key))
         table = _check_files(report, files or [])
         typer.echo(
             f"The office signed report {report.number} of {report.year}; {len(files or [])} file(s) are as it signed them."
@@ -44,9 +42,9 @@ def verify_report(file: Word, office_key: OfficeKey, files: Files = None, log: L
             right = recount(report, table, _entries(report, log, [VerifierKey.parse(key) for key in log_key]))
             typer.echo(f"{right} figures were counted again from the log, and are right.")
     except Problem as problem:
-        _fail(problem.detail)
+        fail(problem.detail)
     except (LogError, WrongFigure, ValueError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _check_files(report: YearlyReport, files: list[Path]) -> bytes | None:
@@ -73,15 +71,3 @@ def _entries(report: YearlyReport, place: str, keys: list[VerifierKey]) -> list[
         if root_of(map(leaf_hash, entries[: basis.size])) != basis.root:
             raise ValueError(f"the log is not the one that {basis.period} was counted from: its root is another")
     return entries[: last.size]
-
-
-def _office_key(text: str) -> Ed25519PublicKey:
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error):
-        raise ValueError("the office's key is 32 bytes in base64, as `GET /keys` shows it") from None
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"NOT verified: {reason}", err=True)
-    raise typer.Exit(1)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from audit.offline import fail, statement_key
 from audit.verifier.errors import LogError
 from audit.verifier.note import COSIGNATURE_V1, ED25519, VerifierKey
 from models.problems import Problem
@@ -33,12 +31,12 @@ def verify_bundle(
     from audit.dossier.words import tell
 
     try:
-        trust = Trust(_office_key(office_key), _logs(log_key, witness_key or [], quorum))
+        trust = Trust(statement_key(office_key), _logs(log_key, witness_key or [], quorum))
         verdict = verify(file.read_bytes(), trust)
     except Problem as problem:
-        _fail(problem.detail)
-    except (Mismatch, Missing, LogError) as error:
-        _fail(str(error))
+        fail(problem.detail)
+    except (Mismatch, Missing, LogError, ValueError) as error:
+        fail(str(error))
     for line in tell(verdict):
         typer.echo(line)
     if verdict.failed:
@@ -52,23 +50,8 @@ def _logs(keys: list[str], witnesses: list[str], quorum: int) -> tuple[LogTrust,
     return tuple(LogTrust(_verifier_key(key, ED25519), known, quorum if known else 0) for key in keys)
 
 
-def _office_key(text: str) -> Ed25519PublicKey:
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error):
-        raise typer.BadParameter("the office's key is base64 of 32 bytes; `xinqiao office keys` prints it") from None
-
-
 def _verifier_key(text: str, algorithm: int) -> VerifierKey:
-    try:
-        key = VerifierKey.parse(text)
-    except LogError as error:
-        raise typer.BadParameter(str(error)) from None
+    key = VerifierKey.parse(text)
     if key.algorithm != algorithm:
-        raise typer.BadParameter("a log's verifier key has type 0x01 and a witness's type 0x04: two keys were mixed up")
+        raise ValueError("a log's verifier key has type 0x01 and a witness's type 0x04: two keys were mixed up")
     return key
-
-
-def _fail(why: str) -> NoReturn:
-    typer.echo(f"NOT verified: {why}.", err=True)
-    raise typer.Exit(1)

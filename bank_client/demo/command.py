@@ -102,8 +102,8 @@ def _say_where(job: CountyJob, run: Path) -> None:
     pids = [str(s.process.pid) for s in town.services if s.process is not None]
     typer.echo("main job: ok")
     typer.echo(f"the credit office answers at {town.office.url}, the data node at {town.node.url}")
-    witnesses = " ".join(f"--witness-vkey '{vkey}'" for vkey in town.cosigners("node"))
-    keys = f"--vkey '{town.node_keys['log']}' {witnesses}"
+    witnesses = " ".join(f"--witness-key '{vkey}'" for vkey in town.cosigners("node"))
+    keys = f"--log-key '{town.node_keys['log']}' {witnesses}"
     typer.echo(f"check the node's log from outside: xinqiao verify {town.node.url}/log {keys}")
     try:
         desk = start_desk(job, run / "desk")

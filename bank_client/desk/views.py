@@ -125,7 +125,7 @@ def receipt_of(config: BankConfig, proof: Path, entry: Path) -> ReceiptView | No
         head = open_checkpoint(receipt.checkpoint, [log], witnesses, len(witnesses)).checkpoint
     except (FileNotFoundError, LogError):
         return None
-    keys = " ".join([f"--vkey '{log}'", *(f"--witness-vkey '{witness}'" for witness in witnesses)])
+    keys = " ".join([f"--log-key '{log}'", *(f"--witness-key '{witness}'" for witness in witnesses)])
     return ReceiptView(
         index=receipt.index,
         origin=head.origin,
