@@ -27,11 +27,11 @@ from audit.office.office import Office
 from audit.office.store import seen
 from audit.office.store.seen import NODE_LOG, OFFICE_LOG, SeenLeaf, SeenLog
 from audit.verifier.checkpoint import open_checkpoint
-from audit.verifier.errors import DamagedLog, FormatError, LogError, LogUnavailable
-from audit.verifier.log_check import Fetch, fetch_tile, http_fetch
+from audit.verifier.errors import DamagedLog, LogError, LogUnavailable
+from audit.verifier.log_check import Fetch, bundle_entries, http_fetch
 from audit.verifier.merkle import CompactRange, leaf_hash
 from audit.verifier.note import VerifierKey
-from audit.verifier.tiles import CHECKPOINT_PATH, ENTRIES, TILE_WIDTH, Tile, decode_bundle
+from audit.verifier.tiles import CHECKPOINT_PATH, TILE_WIDTH, Tile
 from models.problems import PeerUnavailable
 
 ENROL = "enrol.person"
@@ -118,8 +118,8 @@ class _Follower:
         gathered: list[SeenLeaf] = []
         while tree.size < size:
             number, skip = divmod(tree.size, TILE_WIDTH)
-            bundle = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
-            for entry in self._entries(bundle)[skip:]:
+            tile = Tile(0, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
+            for entry in list(bundle_entries(self._fetch, tile))[skip:]:
                 leaf = leaf_hash(entry)
                 gathered.append(self._said(tree.size, leaf, entry))
                 tree.append(leaf)
@@ -127,17 +127,6 @@ class _Follower:
                 yield gathered
                 gathered = []
         yield gathered
-
-    def _entries(self, bundle: Tile) -> list[bytes]:
-        try:
-            entries = list(decode_bundle(fetch_tile(self._fetch, bundle)[1]))[: bundle.width]
-        except FileNotFoundError:
-            raise DamagedLog(bundle.path, "the entries are missing") from None
-        except FormatError as error:
-            raise DamagedLog(bundle.path, str(error)) from None
-        if len(entries) < bundle.width:
-            raise DamagedLog(bundle.path, f"it ends before its {bundle.width} entries")
-        return entries
 
     def _said(self, index: int, leaf: bytes, entry: bytes) -> SeenLeaf:
         said = _object(entry)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from audit.verifier.checkpoint import SignedCheckpoint, open_checkpoint
 from audit.verifier.errors import DamagedLog, FormatError, SignatureError
-from audit.verifier.log_check import Fetch, fetch_tile
+from audit.verifier.log_check import Fetch, bundle_entries
 from audit.verifier.merkle import CompactRange, leaf_hashes
 from audit.verifier.note import VerifierKey
-from audit.verifier.tiles import CHECKPOINT_PATH, ENTRIES, TILE_WIDTH, Tile, decode_bundle
+from audit.verifier.tiles import CHECKPOINT_PATH, TILE_WIDTH, Tile
 
 Progress = Callable[[int, int], None]
 """Told how many of the new entries were verified, and how many there are."""
@@ -52,8 +52,8 @@ def follow_log(
         )
     while tree.size < head.size:
         number, skip = divmod(tree.size, TILE_WIDTH)
-        bundle = Tile(ENTRIES, number, min(TILE_WIDTH, head.size - number * TILE_WIDTH))
-        for leaf in leaf_hashes(_entries(fetch, bundle)[skip:]):
+        tile = Tile(0, number, min(TILE_WIDTH, head.size - number * TILE_WIDTH))
+        for leaf in leaf_hashes(list(bundle_entries(fetch, tile))[skip:]):
             tree.append(leaf)
         progress(tree.size - known.size, head.size - known.size)
     if tree.root() != head.root:
@@ -62,15 +62,3 @@ def follow_log(
             "with them, what was verified before does not lead to the signed root: the log was changed or forked",
         )
     return Followed(signed, tree)
-
-
-def _entries(fetch: Fetch, bundle: Tile) -> list[bytes]:
-    try:
-        entries = list(decode_bundle(fetch_tile(fetch, bundle)[1]))[: bundle.width]
-    except FileNotFoundError:
-        raise DamagedLog(bundle.path, "the entries are missing") from None
-    except FormatError as error:
-        raise DamagedLog(bundle.path, str(error)) from None
-    if len(entries) < bundle.width:
-        raise DamagedLog(bundle.path, f"it ends before its {bundle.width} entries")
-    return entries

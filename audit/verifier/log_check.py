@@ -182,7 +182,7 @@ def _checked_tiles(fetch: Fetch, size: int) -> Iterator[tuple[Tile, list[bytes],
     """Each level-0 tile with its leaf hashes and entries, each entry checked against its hash."""
     for tile in tiles_at(size, 0):
         hashes = split_hashes(_fetch_tile(fetch, tile))
-        entries = list(_entries(fetch, tile))
+        entries = list(bundle_entries(fetch, tile))
         leaves = leaf_hashes(entries)
         if leaves != hashes:
             place = next(n for n, pair in enumerate(zip(leaves, hashes, strict=True)) if pair[0] != pair[1])
@@ -207,8 +207,8 @@ def _add_tile(tree: CompactRange, leaves: list[bytes], roots: dict[int, bytes]) 
     return ended
 
 
-def _entries(fetch: Fetch, tile: Tile) -> Iterator[bytes]:
-    """The entries of the bundle beside a level-0 tile, exactly as many as it has hashes."""
+def bundle_entries(fetch: Fetch, tile: Tile) -> Iterator[bytes]:
+    """The entries of the bundle beside a level-0 tile, exactly as many as it has hashes; raises `DamagedLog`."""
     bundle = Tile(ENTRIES, tile.index, tile.width)
     first = count = tile.index * TILE_WIDTH
     last = first + tile.width

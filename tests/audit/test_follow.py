@@ -36,8 +36,8 @@ def test_what_changed_in_between() -> None:
         follow_log(fetch_of(reference.log_files(entries_of(299), SIGNER)), known, KEYS)
     files = reference.log_files(entries_of(700), SIGNER)
     for path, changed, where in (
-        ("tile/entries/002.p/188", files["tile/entries/002.p/188"][:-1], "tile/entries/002.p/188"),
-        ("tile/entries/001", reference.log_files(entries_of(300), SIGNER)["tile/entries/001.p/44"], "tile/entries/001"),
+        ("tile/entries/002.p/188", files["tile/entries/002.p/188"][:-1], "entry 699"),
+        ("tile/entries/001", reference.log_files(entries_of(300), SIGNER)["tile/entries/001.p/44"], "entry 300"),
         ("checkpoint", files["checkpoint"].replace(b"\n700\n", b"\n701\n"), "checkpoint"),
     ):
         with pytest.raises(DamagedLog) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
@@ -71,14 +71,6 @@ def find(connection: Connection, log: str, action: str, about: str) -> SeenLeaf 
     query = select(seen_leaf).where(seen_leaf.c.about == about, seen_leaf.c.log == log, seen_leaf.c.action == action)
     row = connection.execute(query.where(seen_leaf.c.outcome == "done").order_by(seen_leaf.c.index).limit(1)).one_or_none()
     return None if row is None else _leaf(row._mapping)
-
-
-def of_action(connection: Connection, log: str, action: str, institution: str = "") -> Iterator[SeenLeaf]:
-    """All leaves of one action, oldest first."""
-    query = select(seen_leaf).where(seen_leaf.c.log == log, seen_leaf.c.action == action)
-    if institution:
-        query = query.where(seen_leaf.c.institution == institution)
-    return (_leaf(row._mapping) for row in connection.execute(query.order_by(seen_leaf.c.index)))
 
 
 def at(connection: Connection, log: str, index: int) -> SeenLeaf | None:
