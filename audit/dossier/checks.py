@@ -101,7 +101,7 @@ class _Access:
         return wire.decode(file_of(self._files, name), Signed)
 
     def _person(self, person: str) -> parts.PersonEvidence:
-        return find_person(self._files, person, self._trust)
+        return find_person(self._files, person, self._trust, self._leaf.origin)
 
     def _open(self, name: str, kind: type[M], roles: Sequence[str]) -> tuple[M, parts.PersonEvidence]:
         """A statement of a person of the bank, under the key of then."""
@@ -214,6 +214,9 @@ class _Access:
     def node_leaf(self) -> Said:
         ticket, row = self._ticket, self._row
         leaf = open_leaf(self._files, parts.NODE_LEAF, self._trust)
+        # Both logs' keys are trusted, but each for its own: the office cannot tell in its log what the node evaluated.
+        if leaf.origin == self._leaf.origin:
+            raise Mismatch("the evaluation stands in the same log as the access, which is not the node's")
         if leaf.said.get("action") != "check.evaluate" or leaf.said.get("outcome") != "done":
             raise Mismatch("the leaf is not an evaluation that was done")
         names = ("ticket", "table", "epoch", "purpose", "project")

@@ -60,9 +60,10 @@ class Check:
 
 @dataclass(frozen=True)
 class LeafFacts:
-    """A leaf whose receipt verified: what it says, where it stands, and who cosigned."""
+    """A leaf whose receipt verified: what it says, in which log and where it stands, and who cosigned."""
 
     said: dict[str, Any]
+    origin: str
     index: int
     witnesses: tuple[str, ...]
 
@@ -109,7 +110,7 @@ def open_leaf(files: Mapping[str, bytes], stem: str, trust: Trust) -> LeafFacts:
     parsed.verify(entry, [log.key], log.witnesses, log.quorum)
     signed = open_checkpoint(parsed.checkpoint, [log.key], log.witnesses, log.quorum)
     said = object_of(entry)
-    return LeafFacts(said, parsed.index, tuple(sorted({one.key.name for one in signed.cosignatures})))
+    return LeafFacts(said, log.key.name, parsed.index, tuple(sorted({one.key.name for one in signed.cosignatures})))
 
 
 def open_opening(files: Mapping[str, bytes], stem: str, leaf: LeafFacts) -> dict[str, Any]:
@@ -120,11 +121,16 @@ def open_opening(files: Mapping[str, bytes], stem: str, leaf: LeafFacts) -> dict
     return object_of(opening[32:])
 
 
-def find_person(files: Mapping[str, bytes], person: str, trust: Trust) -> parts.PersonEvidence:
-    """Somebody's key and role as the enrolment leaf in the office's log has them; raises `Missing`, `Mismatch`, `LogError`."""
+def find_person(files: Mapping[str, bytes], person: str, trust: Trust, origin: str = "") -> parts.PersonEvidence:
+    """Somebody's key and role as the enrolment leaf in the office's log has them; raises `Missing`, `Mismatch`, `LogError`.
+
+    `origin`: the office's log, where it is known.
+    """
     stem = parts.person_name(person)
     found = parts.from_json(file_of(files, stem + "-key.json"), parts.PersonEvidence)
     leaf = open_leaf(files, stem, trust)
+    if origin and leaf.origin != origin:
+        raise Mismatch("the enrolment stands in another log than the access")
     opening = open_opening(files, stem, leaf)
     said = (opening.get("enrolled"), opening.get("key"), leaf.facts.get("home"), leaf.facts.get("role"))
     if leaf.said.get("action") != "enrol.person" or said != (person, found.key.hex(), found.institution, found.role):

@@ -146,6 +146,18 @@ def test_a_bundle_verifies_and_says_what_it_verified(audit: Audited, case: Case)
     assert export(audit, case.id).data == made.data, "an unchanged case gives the same bytes"
 
 
+def test_the_office_cannot_say_in_its_log_what_the_node_evaluated(audit: Audited) -> None:
+    """Both logs' keys are known to the reader, but an evaluation is the node's to log."""
+    asked = AskDossier(access=audit.search(subject=ALICE).accesses[0].id)
+    files = {one.name: one.data for one in audit.auditor.logged("/audit/dossier", asked, Dossier).answer.files}
+    log = audit.office.log
+    with writing(audit.office.engine) as connection:
+        queued = log.enqueue(connection, files["node-leaf.json"])
+    own = {"node-leaf.receipt": log.receipt(log.place(queued, 10.0).index, 10.0).encode()}
+    states = {one.name: one.state for one in check_access(files | own, audit.trust)}
+    assert (states["office-leaf"], states["node-leaf"]) == (VERIFIED, FAILED)
+
+
 def test_another_offices_key_or_an_unknown_log_verifies_nothing(audit: Audited, case: Case) -> None:
     data, trust = export(audit, case.id).data, audit.trust
     with pytest.raises(Problem):
@@ -269,15 +281,3 @@ def _tar_of(headers: dict[str, str], body: bytes, name: str = bundles.MANIFEST) 
 def test_a_file_that_somebody_made_up_is_refused_in_words(audit: Audited, made: Callable[[], bytes]) -> None:
     with pytest.raises(Mismatch):
         bundles.open_bundle(made(), audit.trust.office)
-
-
-def test_the_office_cannot_say_in_its_log_what_the_node_evaluated(audit: Audited) -> None:
-    """Both logs' keys are known to the reader, but an evaluation is the node's to log."""
-    asked = AskDossier(access=audit.search(subject=ALICE).accesses[0].id)
-    files = {one.name: one.data for one in audit.auditor.logged("/audit/dossier", asked, Dossier).answer.files}
-    log = audit.office.log
-    with writing(audit.office.engine) as connection:
-        queued = log.enqueue(connection, files["node-leaf.json"])
-    own = {"node-leaf.receipt": log.receipt(log.place(queued, 10.0).index, 10.0).encode()}
-    states = {one.name: one.state for one in check_access(files | own, audit.trust)}
-    assert (states["office-leaf"], states["node-leaf"]) == (VERIFIED, FAILED)
