@@ -10,9 +10,11 @@ use in cohorts      ``office_alignment_element`` (all elements of a root), ``off
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
 from audit.office.tables import Id, Word, metadata
+
+ONE_OPEN = text("state = 'open'")
 
 account = Table(
     "office_account",
@@ -43,6 +45,8 @@ dispute = Table(
     Column("evidence", LargeBinary, nullable=False),
     Column("letter", LargeBinary),
     Index("ix_office_dispute_state_filed_at", "state", "filed_at"),
+    # One open objection to a field, also of two that are filed at the same instant.
+    Index("ix_office_dispute_open", "subject", "field", unique=True, sqlite_where=ONE_OPEN, postgresql_where=ONE_OPEN),
 )
 
 correction = Table(

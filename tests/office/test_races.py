@@ -5,9 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
 
+from audit.database import writing
 from audit.office import tables
+from audit.office.rights_tables import dispute
+from models.consents import ANY
+from models.disputes import Filing, RaiseDispute
 from models.problems import OverBudget, Problem
 from models.projects import ProjectKind
 from models.tickets import TicketRequest
@@ -76,3 +82,26 @@ def test_two_alignments_at_once_stay_below_the_limit(fresh: World) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         accepted = list(pool.map(send, range(AT_ONCE)))
     assert sum(accepted) == 2
+
+
+def test_two_objections_to_one_field_at_once_are_one(fresh: World) -> None:
+    """The look before is not enough: the database itself takes one open objection to a field."""
+    barrier = Barrier(AT_ONCE)
+
+    def object_to(_number: int) -> str:
+        barrier.wait()
+        try:
+            fresh.clerk.logged("/disputes", RaiseDispute(subject=ALICE, field=ANY, statement="not mine"), Filing)
+        except Problem as problem:
+            return problem.slug()
+        return "filed"
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(object_to, range(AT_ONCE)))
+    assert sorted(outcomes) == ["conflict"] * (AT_ONCE - 1) + ["filed"]
+    with fresh.office.engine.connect() as connection:
+        row = dict(connection.execute(select(dispute)).one()._mapping)
+    with pytest.raises(IntegrityError), writing(fresh.office.engine) as connection:
+        connection.execute(insert(dispute).values({**row, "id": "past-the-look"}))
+    with writing(fresh.office.engine) as connection:
+        connection.execute(insert(dispute).values({**row, "id": "answered", "state": "corrected"}))
