@@ -114,7 +114,9 @@ def _say_where(job: CountyJob, run: Path) -> None:
         typer.echo(f"the officers' desk is at {desk.url}; their passphrase is in {desk.passphrase_file}")
         typer.echo(f"an invented applicant with both consents: {job.consented().removeprefix('citizen:')}")
     try:
-        console = start_console(town, {person: job.name_of(person) for person in OFFICIALS}, run / "console")
+        console = start_console(
+            town, {person: (job.name_of(person), job.role_of(person)) for person in OFFICIALS}, run / "console"
+        )
     except ServiceDied as error:
         typer.echo(str(error), err=True)
     else:

@@ -32,8 +32,8 @@ class RunningConsole:
     pid: int
 
 
-def start_console(town: Town, people: dict[str, str], folder: Path) -> RunningConsole:
-    """Serve the console for some people of the office (names by id, beside the first clerk); raises `ServiceDied`.
+def start_console(town: Town, people: dict[str, tuple[str, str]], folder: Path) -> RunningConsole:
+    """Serve the console for some people of the office (name and role by id, beside the first clerk); raises `ServiceDied`.
 
     Their keys come under one fresh passphrase; it stands in a file, with the one-time code of each for the second factor.
     """
@@ -44,12 +44,12 @@ def start_console(town: Town, people: dict[str, str], folder: Path) -> RunningCo
     file = folder / "console.toml"
     write_private(file, settings.encode())
     lines = [f"passphrase of every key: {passphrase}", ""]
-    for person, name in {FIRST_CLERK: "张明理", **people}.items():
+    for person, (name, role) in {FIRST_CLERK: ("张明理", "clerk"), **people}.items():
         key_file = folder / f"{person.replace('/', '.')}.pem"
         protect(load_key(town.key_file(person)), key_file, passphrase)
         add = ["add-person", "--id", person, "--name", name, "--key-file", str(key_file), "--config", str(file)]
         done = subprocess.run([*MODULE, *add], capture_output=True, text=True, check=True)  # noqa: S603 - our own program
-        lines.append(f"{name} ({person}): one-time code {json.loads(done.stdout)['code']}")
+        lines.append(f"{name}, {role} ({person}): one-time code {json.loads(done.stdout)['code']}")
     write_private(folder / "sign-in.txt", ("\n".join(lines) + "\n").encode())
     with (folder / "console.log").open("ab") as log:
         command = [*MODULE, "serve", "--config", str(file)]

@@ -255,6 +255,10 @@ class CountyJob:
         """How somebody is called."""
         return next(row["name"] for row in self._rows("office/people.csv") if row["id"] == person)
 
+    def role_of(self, person: str) -> str:
+        """What somebody is enrolled as."""
+        return next(row["role"] for row in self._rows("office/people.csv") if row["id"] == person)
+
     def consented(self) -> str:
         """An applicant whose query consent stands for a loan application."""
         return self._applicant(lambda c: c.valid_from <= time.time() < c.valid_to and Purpose.LOAN_APPROVAL in c.purposes)

@@ -60,7 +60,7 @@ def approved(town: Town, bank: str) -> Signed:
 @contextmanager
 def signed_in(town: Town, folder: Path) -> Iterator[httpx2.Client]:
     """A browser at the console, with a second factor set up just now."""
-    running = start_console(town, {CLERK: "李娜"}, folder)
+    running = start_console(town, {CLERK: ("李娜", "clerk")}, folder)
     try:
         said = running.sign_in_file.read_text(encoding="utf-8")
         passphrase = said.split("\n", maxsplit=1)[0].rpartition(" ")[2]
