@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bank_client.exposure_book import present_epoch
 from bank_client.exposure_keys import KeyPool, QuestionKey
 from bank_client.session import Bank
 from crypto.errors import InvalidCiphertext
@@ -45,7 +46,7 @@ from models.wire import Signed
 
 ASK_SECONDS = 5 * 60
 STEPS = ("ticket", "answers", "release", "receipt")
-_FIRST_LOOK, _LONGEST_PAUSE = 0.05, 0.5
+_FIRST_LOOK, _LONGEST_PAUSE = 0.2, 1.0
 
 Step = Callable[[str], None]
 """Told which of `STEPS` begins."""
@@ -99,6 +100,7 @@ class ExposureCheck:
         self.project = project
         self._bank, self._approver = bank, approver
         self._keys = keys or KeyPool()
+        self._epoch: ExposureEpoch | None = None
 
     def __repr__(self) -> str:
         return f"ExposureCheck(project={self.project!r})"
@@ -114,7 +116,9 @@ class ExposureCheck:
 
     def prepare(self, subject: object, purpose: str = Purpose.LOAN_APPROVAL) -> PreparedExposure:
         """The first half of `ask`: the context, which ends in some minutes. Nothing of it leaves the bank."""
-        epoch = self._bank.from_office(self._bank.office.get("/exposures/epoch", Signed), ExposureEpoch)
+        if self._epoch is None or self._epoch.expires_at <= time.time():
+            self._epoch = present_epoch(self._bank)
+        epoch = self._epoch
         context = TicketContext(
             bank=self._bank.config.institution,
             officer=self._bank.config.person,

@@ -49,6 +49,8 @@ KEPT_DAYS = 400
 DEMANDS_EVERY = 60.0
 LONGEST_PAUSE = 30.0
 LOOK_EVERY = 10.0
+GATHER = 2.0
+"""Seconds between two looks where one after the other finds questions: those that come meanwhile are answered together."""
 ANSWERS_A_REQUEST = 8
 
 
@@ -71,6 +73,7 @@ class Responder:
         self._book: Book | None = None
         self._public = httpx2.Client(base_url=bank.config.node.url, timeout=10.0, trust_env=False)
         self._seen, self._look_at = -1, 0.0
+        self._busy, self._rests_until = False, 0.0
         self._folder = bank.config.data_dir / "exposure" / "answers"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -87,15 +90,23 @@ class Responder:
         return self._book
 
     def answer_new(self) -> int:
-        """`answer_waiting` where there was a question since the last time, or that is a while ago; else nothing."""
+        """`answer_waiting` where there was a question since the last time, or that is a while ago; else nothing.
+
+        Two requests cost more than an answer, so that a bank which finds questions again and again looks less often.
+        """
         now = time.monotonic()
-        count = wire.decode(self._public.get("/exposures/count").content, QuestionsSoFar).count
-        if count == self._seen and now < self._look_at:
+        if now < self._rests_until:
             return 0
-        self._look_at = now + LOOK_EVERY
-        taken = self.answer_waiting()
-        if taken < MOST_AT_ONCE:
-            self._seen = count
+        count = wire.decode(self._public.get("/exposures/count").content, QuestionsSoFar).count
+        taken = 0
+        if count != self._seen or now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            taken = self.answer_waiting()
+            if taken < MOST_AT_ONCE:
+                self._seen = count
+        if self._busy and taken:
+            self._rests_until = time.monotonic() + GATHER
+        self._busy = taken > 0
         return taken
 
     def answer_waiting(self) -> int:

@@ -49,7 +49,7 @@ from models.projects import ProjectKind
 
 ASKING = "asking-bank"
 BORROWERS = 400
-EVERY = 0.3
+EVERY = 0.5
 PARTS = 10
 
 
@@ -225,8 +225,9 @@ def _answer(banks: list[tuple[BankConfig, Path]], stop: Event, ready: Event) -> 
         responder.book()
     ready.set()
     while not stop.is_set():
-        if not sum(responder.answer_new() for responder in responders):
-            stop.wait(EVERY)
+        for responder in responders:
+            responder.answer_new()
+        stop.wait(EVERY)
 
 
 def _cpu_of(process: psutil.Process) -> float:

@@ -8,9 +8,11 @@ moment, until its patience ends. No answer is taken into memory beyond a stated 
 from __future__ import annotations
 
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -49,6 +51,12 @@ class Traffic:
     down: int = 0
 
 
+@lru_cache(maxsize=1)
+def _authorities() -> ssl.SSLContext:
+    """Whom to believe about other hosts: read once a process, since that takes as long as several requests."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class SignedClient:
     """One person's (or service's) view of one service."""
 
@@ -66,7 +74,7 @@ class SignedClient:
         self.traffic = Traffic()
         self._key = key
         self._patience = patience
-        self._http = httpx2.Client(timeout=httpx2.Timeout(timeout, connect=5.0), trust_env=False)
+        self._http = httpx2.Client(timeout=httpx2.Timeout(timeout, connect=5.0), trust_env=False, verify=_authorities())
 
     def __repr__(self) -> str:
         return f"SignedClient({self.base_url!r}, {self.key_id!r})"

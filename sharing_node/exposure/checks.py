@@ -128,13 +128,13 @@ class ExposureChecks:
 
     def close(self, call: Call) -> Callable[[Connection], Outcome]:
         """POST /exposures/{id}/close: the answers are added up and blinded anew; answers with the signed `ExposureTally`."""
-        from crypto.paillier.arithmetic import PublicKey, draw_exponent, encode_ciphertext
+        from crypto.paillier.arithmetic import draw_exponent, encode_ciphertext
 
         exponent = draw_exponent()
 
         def within(connection: Connection) -> Outcome:
             asked = self._own(connection, call)
-            key = PublicKey.decode(asked.question.key)
+            key = _key(asked.question.key)
             repository.move(connection, asked.question.id, State.OPEN, state=State.CLOSED)
             answers = repository.answers(connection, asked.question.id)
             if len(answers) < len(asked.asked) and call.now < asked.deadline:
