@@ -100,7 +100,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kind-joint-scorecard": ("联合评分卡", "joint scorecard"),
     "kind-check": ("单户核验", "checks of one subject"),
     "kind-statistics": ("多行统计", "statistics over banks"),
-    "kind-exposure": ("多头敞口核验", "exposure checks"),
+    "kind-exposure": ("多头借贷查询", "exposure checks"),
     "state-filed": ("待批", "filed"),
     "state-approved": ("已批准", "approved"),
     "state-refused": ("未批准", "refused"),

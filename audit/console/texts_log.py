@@ -47,7 +47,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "log-class-accesses": ("查询记录", "Accesses"),
     "log-class-batches": ("批量查询名单", "Lists of batches"),
     "log-class-alignments": ("样本对齐", "Alignments"),
-    "log-class-exposures": ("共债查询", "Exposure checks"),
+    "log-class-exposures": ("多头借贷查询", "Exposure checks"),
     "log-class-disputes": ("异议与修复", "Objections and repairs"),
     "log-class-accounts": ("自助账户", "Accounts"),
     "log-class-bundles": ("案件证据包", "Bundles of cases"),

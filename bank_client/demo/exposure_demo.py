@@ -18,14 +18,22 @@ from models.wire import replace
 
 OTHERS = {"qingshui-bank": "48000", "nongxin-bank": "0", "yunling-bank": "120500.50", "postal-bank": "0"}
 """The other banks, and what the applicant owes at each, yuan."""
+NAMES = {
+    "qingshui-bank": "清水村镇银行",
+    "nongxin-bank": "云禾农信联社",
+    "yunling-bank": "云岭银行",
+    "postal-bank": "云禾邮储支行",
+}
 
 
 def enrol_others(job: CountyJob) -> None:
     """The clerk enrols the other banks, each with its answering service."""
     for name in OTHERS:
-        bank = Institution(id=name, name=name, kind=InstitutionKind.BANK, licence=name, declared_customers=1_000)
+        bank = Institution(
+            id=name, name=f"{NAMES[name]}（虚构）", kind=InstitutionKind.BANK, licence=name, declared_customers=1_000
+        )
         job.town.enrol_institution(bank)
-        job.town.enrol(f"{name}/exposure", f"{name}: answers exposure checks", Role.RESPONDER)
+        job.town.enrol(f"{name}/exposure", f"{NAMES[name]}应答服务", Role.RESPONDER)
 
 
 def check_exposure(job: CountyJob, subject: str) -> ExposureResult:

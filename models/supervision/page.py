@@ -234,7 +234,8 @@ def _basis(book: Book, texts: _Texts) -> str:
         ([basis.period, basis.origin, f"{basis.first} – {basis.size}", _day(basis.until), basis.root.hex()], "")
         for basis in book.found.bases
     ]
-    said = [([source.kind, source.period, source.signer, source.digest], "") for source in book.found.sources]
+    told = texts.language
+    said = [([word(source.kind, told), source.period, source.signer, source.digest], "") for source in book.found.sources]
     kinds = [texts("声明", "statement"), texts("期间", "period"), texts("签署方", "signed by"), "SHA-256"]
     note = texts(
         "查询、建模、异议各数由日志条目重算可得；覆盖与贷款各数取自已签名并登记于日志的声明。",

@@ -62,6 +62,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "quarter": ("每季", "quarterly"),
     "halfyear": ("每半年", "half-yearly"),
     "year": ("每年", "yearly"),
+    "coverage": ("档案覆盖与时效", "coverage and freshness"),
+    "credit": ("涉农贷款", "agricultural credit"),
 }
 
 
