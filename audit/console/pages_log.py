@@ -7,14 +7,13 @@ from fastapi.responses import Response
 
 from audit.console.log_check import LOGS, LogCheck
 from audit.console.registry import Entry, Topic
+from audit.console.seats import OFFICIALS
 from audit.console.texts_log import DETAILS, TEXTS
 from audit.console.web import Console, ConsoleOf, Genuine, Official, see
 from models.log_health import LogHealth
-from models.parties import Role
 from models.retention import Retention
 
 router = APIRouter()
-OFFICIALS = frozenset({Role.CLERK, Role.AUDITOR, Role.SUPERVISOR})
 LATE_SECONDS = 60
 
 
