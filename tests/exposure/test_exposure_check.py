@@ -230,6 +230,14 @@ def test_lines_of_one_borrower_add_up_and_who_did_not_consent_is_left_out(tmp_pa
     assert read_book(tmp_path / "book.csv", str, "id") == {"a": 3}
 
 
+def test_a_book_as_chinese_spreadsheets_save_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "book.csv").write_bytes("编号,余额\na,7\n".encode("gb18030"))
+    assert read_book(tmp_path / "book.csv", str, "编号", "余额") == {"a": 7}
+    (tmp_path / "book.csv").write_bytes(b"PK\x03\x04")
+    with pytest.raises(BookError, match="save it as CSV"):
+        read_book(tmp_path / "book.csv", str, "编号")
+
+
 def test_a_pool_gives_each_key_once() -> None:
     keys = KeyPool(2)
     keys.fill()
