@@ -39,13 +39,13 @@ from models.durable import write_private
 from models.private_model import (
     POSITION,
     PRIVATE_ENCODING,
-    Column,
     FileWeights,
     OpenedPrivateModel,
     OpenPrivateModel,
     PrivateField,
     PrivateLayout,
     PrivateOpening,
+    WeightColumn,
     cell_of,
     check_weights,
     public_seed,
@@ -67,7 +67,7 @@ class _File(msgspec.Struct, frozen=True):
     card: Signed
     nonce: bytes
     seed: bytes
-    columns: tuple[Column, ...] = ()
+    columns: tuple[WeightColumn, ...] = ()
     weights: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
@@ -245,17 +245,17 @@ class PrivateModel:
         return ScoreBlocks(self._bank, self.table_, self._key)
 
 
-def _columns(fields: Sequence[PrivateField], weights: Weights) -> tuple[tuple[Column, ...], tuple[int, ...]]:
+def _columns(fields: Sequence[PrivateField], weights: Weights) -> tuple[tuple[WeightColumn, ...], tuple[int, ...]]:
     place = {entry.name: i for i, entry in enumerate(fields)}
     if unknown := sorted(set(weights) - set(place)):
         raise ValueError(f"the layout has no field {', '.join(unknown)}; it has {', '.join(place)}")
-    found: list[tuple[Column, int]] = []
+    found: list[tuple[WeightColumn, int]] = []
     for name, weight in weights.items():
         i, count = place[name], fields[place[name]].count
         if isinstance(weight, int):
-            found.append((Column(field=i, bin=POSITION), weight))
+            found.append((WeightColumn(field=i, bin=POSITION), weight))
         elif len(weight) != count:
             raise ValueError(f"{name} has {count} bins, and needs a weight for each, or one for its position")
         else:
-            found += [(Column(field=i, bin=b), points) for b, points in enumerate(weight) if points]
+            found += [(WeightColumn(field=i, bin=b), points) for b, points in enumerate(weight) if points]
     return tuple(column for column, _ in found), tuple(weight for _, weight in found)

@@ -30,7 +30,7 @@ from phe import paillier
 from benchmarks._private_city import questions
 from benchmarks.report import Metric, Result, Settings
 from crypto.bfv import PRIVATE_MODEL, ModelKey, block_pads
-from models.private_model import BLOCK_BYTES, BLOCK_ROWS, POSITION, Column, FileWeights, public_seed
+from models.private_model import BLOCK_BYTES, BLOCK_ROWS, POSITION, FileWeights, WeightColumn, public_seed
 from models.wire import Signed, encode
 from sharing_node.epochs.work import Work
 from sharing_node.keys import KeyStore
@@ -84,7 +84,7 @@ def evaluate(
     key = f"{KEY}-{name}"
     keys.new_oprf(key)
     nonce = secrets.token_bytes(32)
-    columns = tuple(Column(field=j, bin=POSITION) for j in range(len(weights)))
+    columns = tuple(WeightColumn(field=j, bin=POSITION) for j in range(len(weights)))
     public = public_seed(name, columns, NONCE, nonce)
     model = ModelKey(weights, secrets.token_bytes(32), public)
     body = model.encrypt().body

@@ -48,7 +48,7 @@ def due_day(filed_at: int, zone: tzinfo) -> date:
     return day_of(filed_at, zone) + timedelta(days=DUE_DAYS)
 
 
-class Evidence(Message):
+class FiledEvidence(Message):
     """A file as it was handed in."""
 
     name: str
@@ -64,7 +64,7 @@ class RaiseDispute(Message):
     subject: str
     field: str
     statement: str
-    evidence: Evidence | None = None
+    evidence: FiledEvidence | None = None
     withheld: bool = False
 
 
@@ -108,7 +108,7 @@ class Dispute(Message):
     letter: Signed | None = None
 
 
-class AskCases(Message):
+class AskFilings(Message):
     """Of one subject all objections and applications, or, with an empty subject (clerks only), the open ones of everybody."""
 
     subject: str = ""
@@ -169,7 +169,7 @@ class ApplyRepair(Message):
     subject: str
     field: str
     grounds: str
-    evidence: Evidence | None = None
+    evidence: FiledEvidence | None = None
 
 
 class RepairCase(Message):

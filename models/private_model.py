@@ -52,7 +52,7 @@ class PrivateField(Message):
     bins: bytes = b""
 
 
-class Column(Message):
+class WeightColumn(Message):
     """One column: `field` is a place in the layout, `bin` a bin of it or `POSITION`."""
 
     field: int
@@ -100,7 +100,7 @@ class FileWeights(Message):
 
     model: str
     nonce: bytes
-    columns: tuple[Column, ...]
+    columns: tuple[WeightColumn, ...]
     body: bytes
     card: Signed
 
@@ -110,7 +110,7 @@ class PrivateOpening(Message):
 
     layout: Signed
     nonce: bytes
-    columns: tuple[Column, ...]
+    columns: tuple[WeightColumn, ...]
     weights: tuple[int, ...]
     seed: bytes
 
@@ -130,7 +130,7 @@ class WeightsRefused(ValueError):
     """Weights that are no model of at least eight fields; the message says what would be accepted."""
 
 
-def check_weights(fields: Sequence[PrivateField], columns: Sequence[Column], weights: Sequence[int]) -> None:
+def check_weights(fields: Sequence[PrivateField], columns: Sequence[WeightColumn], weights: Sequence[int]) -> None:
     """Raise `WeightsRefused` unless these are small integers for distinct columns, with enough fields in effect."""
     if not columns or len(columns) > MOST_COLUMNS or len(columns) != len(weights):
         raise WeightsRefused(f"a private model has a weight for each of 1 to {MOST_COLUMNS} columns")
@@ -150,7 +150,7 @@ def check_weights(fields: Sequence[PrivateField], columns: Sequence[Column], wei
         )
 
 
-def public_seed(model: str, columns: Sequence[Column], nonce_node: bytes, nonce_bank: bytes) -> bytes:
+def public_seed(model: str, columns: Sequence[WeightColumn], nonce_node: bytes, nonce_bank: bytes) -> bytes:
     """What the masks of encrypted weights are made from, 32 bytes: chosen by neither side, and of these columns alone.
 
     Were the columns not in it, the node could be told to weigh others than the office has judged.
@@ -159,7 +159,7 @@ def public_seed(model: str, columns: Sequence[Column], nonce_node: bytes, nonce_
     return session_seed(hashlib.sha256(model.encode() + b"\0" + named).digest(), nonce_node, nonce_bank)
 
 
-def levels(fields: Sequence[PrivateField], columns: Sequence[Column], weights: Sequence[int]) -> list[NDArray[np.int64]]:
+def levels(fields: Sequence[PrivateField], columns: Sequence[WeightColumn], weights: Sequence[int]) -> list[NDArray[np.int64]]:
     """What each bin adds to the score, int64[count] for each field of the layout."""
     found = [np.zeros(field.count, np.int64) for field in fields]
     for column, weight in zip(columns, weights, strict=True):
@@ -167,7 +167,7 @@ def levels(fields: Sequence[PrivateField], columns: Sequence[Column], weights: S
     return found
 
 
-def values(field: PrivateField, column: Column) -> NDArray[np.uint8]:
+def values(field: PrivateField, column: WeightColumn) -> NDArray[np.uint8]:
     """The column's value in each of the field's bins, uint8[count]; bins without an order are at position 0."""
     codes = np.arange(field.count)
     if column.bin == POSITION:

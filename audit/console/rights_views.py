@@ -12,7 +12,7 @@ from audit.console import rights_work as work
 from audit.console.seats import Seat
 from audit.console.web import Console
 from audit.console.web import language_of as language_of_browser
-from models.disputes import ApplyRepair, Dispute, Evidence, Filing, RaiseDispute
+from models.disputes import ApplyRepair, Dispute, FiledEvidence, Filing, RaiseDispute
 from models.logged import Empty
 from models.problems import Problem
 from models.web.notices import Notice
@@ -139,7 +139,7 @@ def show_letter(request: Request, console: Console, seat: Seat, subject: str, ca
 def show_evidence(seat: Seat, path: str) -> Response:
     """A file of evidence, to be saved and never to be shown as a page."""
     with seat.session() as office:
-        file = office.logged(path, Empty(), Evidence)
+        file = office.logged(path, Empty(), FiledEvidence)
     return Response(file.content, media_type="application/octet-stream", headers=work.attachment(file.name))
 
 

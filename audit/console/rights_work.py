@@ -15,7 +15,7 @@ from audit.verifier.errors import LogError
 from crypto.errors import CryptoError
 from models.archives import LEGAL_BASIS, Archive, ArchiveCohort, Archived, ArchiveField, AskArchive, Ground, ModelUse, ModelUses
 from models.catalogue import Catalogue
-from models.disputes import AskCases, Dispute, Disputes, Evidence, Letter, RepairCase, RepairCases
+from models.disputes import AskFilings, Dispute, Disputes, FiledEvidence, Letter, RepairCase, RepairCases
 from models.rights import AlignmentUse, AlignmentUses, AskSubject, ModelLine
 from models.tickets import Access, Accesses, AccessQuery
 from models.web.notices import Notice
@@ -77,12 +77,12 @@ def accesses_of(office: OfficeSession, subject: str) -> tuple[Access, ...]:
 
 def disputes_of(office: OfficeSession, subject: str = "") -> tuple[Dispute, ...]:
     """A subject's objections, or with none given all that are open."""
-    return office.logged("/disputes/list", AskCases(subject=subject), Disputes).disputes
+    return office.logged("/disputes/list", AskFilings(subject=subject), Disputes).disputes
 
 
 def repairs_of(office: OfficeSession, subject: str = "") -> tuple[RepairCase, ...]:
     """A subject's applications for credit repair, or with none given all that are open."""
-    return office.logged("/repairs/list", AskCases(subject=subject), RepairCases).repairs
+    return office.logged("/repairs/list", AskFilings(subject=subject), RepairCases).repairs
 
 
 def letter_of(office: OfficeSession, case: Dispute) -> Letter:
@@ -202,12 +202,12 @@ def names(office: OfficeSession) -> dict[str, str]:
     return institutions | {person.id: person.name for person in directory.people}
 
 
-def evidence_of(given: UploadFile | None) -> Evidence | None:
+def evidence_of(given: UploadFile | None) -> FiledEvidence | None:
     """The file of a form, or None where none was chosen."""
     if given is None or not given.filename:
         return None
     name = "".join(c for c in given.filename.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable())[-100:]
-    return Evidence(name=name or "file", content=given.file.read())
+    return FiledEvidence(name=name or "file", content=given.file.read())
 
 
 def attachment(name: str) -> dict[str, str]:

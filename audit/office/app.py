@@ -63,8 +63,8 @@ from models.disputes import (
     AnswerCorrection,
     AnswerDispute,
     ApplyRepair,
-    AskCases,
     AskCorrection,
+    AskFilings,
     DecideRepair,
     RaiseDispute,
 )
@@ -198,7 +198,7 @@ def _rights(gate: Gate, office: Office) -> None:
     post("POST", "/archives", action="archive.leave", roles=window, takes=AskArchive)(rights.archive_leave)
     post("POST", "/cohorts", action="cohort.list", roles=window, takes=AskSubject)(rights.cohorts)
     post("POST", "/disputes", action="dispute.file", roles=window, takes=RaiseDispute, limit=16 * MIB)(cases.file)
-    post("POST", "/disputes/list", action="dispute.list", roles=reading, takes=AskCases)(cases.listed)
+    post("POST", "/disputes/list", action="dispute.list", roles=reading, takes=AskFilings)(cases.listed)
     path = "/disputes/{id}"
     post("POST", f"{path}/evidence", action="dispute.evidence", roles=reading, takes=Empty)(cases.evidence)
     post("POST", f"{path}/correction", action="correction.ask", roles=CLERK, takes=AskCorrection)(cases.ask_source)
@@ -209,7 +209,7 @@ def _rights(gate: Gate, office: Office) -> None:
     )
     path = "/repairs/applications"
     post("POST", path, action="repair.apply", roles=window, takes=ApplyRepair, limit=16 * MIB)(repairs.file)
-    post("POST", "/repairs/list", action="repair.list", roles=reading, takes=AskCases)(repairs.listed)
+    post("POST", "/repairs/list", action="repair.list", roles=reading, takes=AskFilings)(repairs.listed)
     post("POST", f"{path}/{{id}}/evidence", action="repair.evidence", roles=reading, takes=Empty)(repairs.evidence)
     post("POST", f"{path}/{{id}}/decision", action="repair.decide", roles=CLERK, takes=DecideRepair)(repairs.decide)
 

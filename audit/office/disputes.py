@@ -18,13 +18,13 @@ from models.disputes import (
     OPEN,
     AnswerCorrection,
     AnswerDispute,
-    AskCases,
     AskCorrection,
+    AskFilings,
     Correction,
     Corrections,
     Dispute,
     Disputes,
-    Evidence,
+    FiledEvidence,
     Filing,
     Finding,
     Letter,
@@ -76,7 +76,7 @@ class DisputeDesk:
 
     def listed(self, call: Call) -> Outcome:
         """POST /disputes/list: all of one subject, or for clerks the open ones of everybody, the first due first."""
-        body: AskCases = call.body
+        body: AskFilings = call.body
         with call.engine.connect() as connection:
             if body.subject:
                 subject, opening = acting_for(connection, call, body.subject)
@@ -227,7 +227,7 @@ def check_words(text: str, what: str) -> None:
         raise Unusable(f"{what}, in 1 to {MOST_WORDS} characters")
 
 
-def check_evidence(file: Evidence | None) -> str:
+def check_evidence(file: FiledEvidence | None) -> str:
     """The SHA-256 of a file that may be kept (hex), empty where there is none; raises `Unusable` or `TooLarge`."""
     if file is None:
         return ""

@@ -13,7 +13,7 @@ from audit.office.store import accounts, consents, parties, repair_cases
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from models.consents import Repair
-from models.disputes import OPEN, ApplyRepair, AskCases, DecideRepair, Filing, RepairCases
+from models.disputes import OPEN, ApplyRepair, AskFilings, DecideRepair, Filing, RepairCases
 from models.parties import Role
 from models.problems import Conflict, NotFound, OwnRequest, Unusable
 from models.wire import replace
@@ -48,7 +48,7 @@ class RepairDesk:
 
     def listed(self, call: Call) -> Outcome:
         """POST /repairs/list: all of one subject, or for clerks the open ones of everybody."""
-        body: AskCases = call.body
+        body: AskFilings = call.body
         opening = {"subject": ""}
         with call.engine.connect() as connection:
             if body.subject:

@@ -30,7 +30,7 @@ from models.supervision.messages import (
     IssuedReport,
     IssuedReports,
     IssueReport,
-    Source,
+    SignedSource,
     YearFigures,
     YearlyReport,
 )
@@ -209,7 +209,7 @@ class Supervision:
         names = [*map(str, quarters_of(year)), str(year)]
         periods = [known[name] for name in names if name in known]
         figures = [figure for period in periods for figure in period.figures]
-        sources: list[Source] = []
+        sources: list[SignedSource] = []
         for name in map(str, quarters_of(year)):
             for more, source in (self._coverage(connection, name), self._credit(connection, name)):
                 figures += more
@@ -224,7 +224,7 @@ class Supervision:
         )
 
     @staticmethod
-    def _coverage(connection: Connection, name: str) -> tuple[list[Figure], list[Source]]:
+    def _coverage(connection: Connection, name: str) -> tuple[list[Figure], list[SignedSource]]:
         """The last statement of a quarter."""
         quarter = Quarter.parse(name)
         months = [f"{quarter.year}-{3 * quarter.number - back:02}" for back in (2, 1, 0)]
@@ -232,11 +232,11 @@ class Supervision:
         if not stated:
             return [], []
         month, signed = stated[-1]
-        source = Source(kind=store.COVERAGE, period=month, signer=signed.signer, digest=signed.digest())
+        source = SignedSource(kind=store.COVERAGE, period=month, signer=signed.signer, digest=signed.digest())
         return coverage(name, decode(signed.payload, CoverageStatement)), [source]
 
     @staticmethod
-    def _credit(connection: Connection, name: str) -> tuple[list[Figure], list[Source]]:
+    def _credit(connection: Connection, name: str) -> tuple[list[Figure], list[SignedSource]]:
         """What banks reported for a quarter, by area and by bank."""
         reports = store.last_reports(connection, name)
         if not reports:
@@ -256,5 +256,5 @@ class Supervision:
             figures += [in_tens(f"credit.{measure}", name, value, area=area) for area, value in everywhere.items()]
             by_bank = {bank: step.shown for (what, _, bank), step in steps.items() if what == measure and bank}
             figures += [in_tens(f"credit.{measure}", name, value, area=ALL, key=bank) for bank, value in by_bank.items()]
-        sources = [Source(kind="credit", period=name, signer=each.bank, digest=each.digest) for each in reports]
+        sources = [SignedSource(kind="credit", period=name, signer=each.bank, digest=each.digest) for each in reports]
         return figures, sources

@@ -112,7 +112,7 @@ class Basis(Message):
     final: bool
 
 
-class Source(Message):
+class SignedSource(Message):
     """A signed statement that figures come from, by its digest, which stands in a leaf of the log."""
 
     kind: str
@@ -140,7 +140,7 @@ class YearFigures(Message):
     asked_at: int
     figures: tuple[Figure, ...]
     bases: tuple[Basis, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SignedSource, ...]
     complete: bool
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crypto import noise
-from models.private_model import Column, PrivateField, values
+from models.private_model import PrivateField, WeightColumn, values
 from models.scorecard.columns import NodeField
 from models.scorecard.limits import Limits
 
@@ -53,6 +53,6 @@ def noisy_gram(codes: Codes, counts: Sequence[int], key: bytes, limits: Limits) 
     return np.asarray(total + upper + np.triu(drawn, 1).T, dtype=np.float64)
 
 
-def column_codes(columns: Sequence[Column], fields: Sequence[PrivateField], codes: Codes) -> Codes:
+def column_codes(columns: Sequence[WeightColumn], fields: Sequence[PrivateField], codes: Codes) -> Codes:
     """The columns' values uint8[J, N] from the fields' bin codes uint8[F, N]."""
     return np.stack([values(fields[column.field], column)[codes[column.field]] for column in columns])

@@ -23,7 +23,7 @@ from crypto.bfv import EncryptedModel, ModelKey
 from crypto.errors import InvalidProof
 from models import protected_keys
 from models.consents import ConsentKind
-from models.private_model import BLOCK_ROWS, POSITION, Column, PrivateOpening
+from models.private_model import BLOCK_ROWS, POSITION, PrivateOpening, WeightColumn
 from models.problems import Conflict, Damaged, Forbidden, NotApproved, ReleaseRefused, Unusable
 from models.projects import ProjectKind
 from models.reconciliation import WHOLE
@@ -202,7 +202,7 @@ def test_weights_that_the_office_saw_weigh_no_other_columns(village: Village, mo
     """The node is told to weigh the bins of one field, the office that these weights are of eight fields' positions."""
     model = opened(village)
     alone = {"f0": [*range(2, model.fields_[0].count + 1), 31]}
-    shown = tuple(Column(field=i % len(FIELDS), bin=POSITION if i < len(FIELDS) else i // len(FIELDS)) for i in range(99))
+    shown = tuple(WeightColumn(field=i % len(FIELDS), bin=POSITION if i < len(FIELDS) else i // len(FIELDS)) for i in range(99))
     honest = PrivateOpening
 
     def opening(**said: Any) -> PrivateOpening:

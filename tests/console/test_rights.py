@@ -12,7 +12,7 @@ from crypto import cells
 from models import wire
 from models.alignment import tag_context
 from models.consents import ConsentKind
-from models.disputes import AnswerCorrection, Corrections, Evidence, Filing, RaiseDispute
+from models.disputes import AnswerCorrection, Corrections, FiledEvidence, Filing, RaiseDispute
 from models.identity import parse_id
 from models.logged import Empty
 from models.parties import Role
@@ -132,7 +132,7 @@ def test_evidence_of_another_is_not_handed_out(used: Place, subject: Visitor, cl
     """The office sees the window alone, which may act for both: that the case is one's own is the console's to see."""
     office, other = used.pair.office.clerk, parse_id(OTHER)
     office.logged("/accounts", OpenAccount(account="another", subject=other, checked="居民身份证"), Empty)
-    photo = Evidence(name="合同.jpg", content=b"\xff\xd8 of another")
+    photo = FiledEvidence(name="合同.jpg", content=b"\xff\xd8 of another")
     told = RaiseDispute(subject=other, field=FIELD, statement="不对", evidence=photo)
     case = office.logged("/disputes", told, Filing).answer.id
     subject.get("/me/disputes")

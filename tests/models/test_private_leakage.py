@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from models.private_leakage import Judgement, _bands, judge
-from models.private_model import POSITION, Column, PrivateField, check_weights, levels, values
+from models.private_model import POSITION, PrivateField, WeightColumn, check_weights, levels, values
 
 FIELDS = [PrivateField(name=f"f{i}", count=6, ordered=5) for i in range(10)]
-COLUMNS = [Column(field=i, bin=POSITION) for i in range(10)]
+COLUMNS = [WeightColumn(field=i, bin=POSITION) for i in range(10)]
 ROWS = 4_000
 
 
@@ -63,7 +63,7 @@ def test_packed_weights_show_their_field(gram: NDArray[np.float64]) -> None:
 
 
 def test_one_bin_that_outweighs_all_others_is_found(gram: NDArray[np.float64]) -> None:
-    columns = [*COLUMNS, Column(field=4, bin=0)]
+    columns = [*COLUMNS, WeightColumn(field=4, bin=0)]
     said = levels(FIELDS, columns, [*[1] * 10, 31])
     assert judge(FIELDS, gram, [said]).most > 0.9
 
@@ -75,5 +75,5 @@ def test_models_are_judged_together(gram: NDArray[np.float64]) -> None:
 
 def test_a_position_leaves_bins_without_an_order_at_zero() -> None:
     assert values(FIELDS[0], COLUMNS[0]).tolist() == [0, 1, 2, 3, 4, 0]
-    assert values(FIELDS[0], Column(field=0, bin=5)).tolist() == [0, 0, 0, 0, 0, 1]
+    assert values(FIELDS[0], WeightColumn(field=0, bin=5)).tolist() == [0, 0, 0, 0, 0, 1]
     check_weights(FIELDS, COLUMNS, [1] * 10)

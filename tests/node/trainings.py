@@ -138,7 +138,7 @@ class Worker:
             project_suspended=lambda _id: False,
             statement=lambda signed, kind: wire.open_signed(signed, kind, "office", OFFICE_KEY.public_key()),
         )
-        listed = SimpleNamespace(collection=county.subjects, objections=(), repairs=())
+        listed = SimpleNamespace(collection=county.subjects, objections=(), repairs=(), sensitive=())
         node = OneNode(
             settings=cast(Any, SimpleNamespace(office_public_key=OFFICE_KEY.public_key, identity="opaque")),
             engine=self.engine,

@@ -25,14 +25,14 @@ from models.disputes import (
     AnswerCorrection,
     AnswerDispute,
     ApplyRepair,
-    AskCases,
     AskCorrection,
+    AskFilings,
     Correction,
     Corrections,
     DecideRepair,
     Dispute,
     Disputes,
-    Evidence,
+    FiledEvidence,
     Filing,
     Finding,
     Letter,
@@ -52,7 +52,7 @@ from tests.office.test_manifests import alarms
 from tests.office.world import World
 
 FIELD = "main_product"
-PHOTO = Evidence(name="合同.jpg", content=b"\xff\xd8 a photograph")
+PHOTO = FiledEvidence(name="合同.jpg", content=b"\xff\xd8 a photograph")
 DAY = 86_400
 
 
@@ -79,7 +79,7 @@ def raise_dispute(who: SignedClient, subject: str, **changes: Any) -> str:
 
 
 def cases(who: SignedClient, subject: str = "") -> tuple[Dispute, ...]:
-    return who.logged("/disputes/list", AskCases(subject=subject), Disputes).answer.disputes
+    return who.logged("/disputes/list", AskFilings(subject=subject), Disputes).answer.disputes
 
 
 def answer(world: World, case: str, finding: Finding, **changes: Any) -> Letter:
@@ -142,7 +142,7 @@ def test_an_objection_marks_at_once_and_ends_with_a_letter(world: World) -> None
     [listed] = cases(window(world), subject)
     assert (listed.id, listed.state, listed.by_subject, listed.days_left) == (case, OPEN, True, 20)
     assert listed.evidence_digest == hashlib.sha256(PHOTO.content).hexdigest()
-    assert world.clerk.logged(f"/disputes/{case}/evidence", Empty(), Evidence).answer == PHOTO
+    assert world.clerk.logged(f"/disputes/{case}/evidence", Empty(), FiledEvidence).answer == PHOTO
     with pytest.raises(Conflict, match="open already"):
         raise_dispute(world.clerk, subject)
     settled = Objection(subject=subject, field=FIELD, open=False)
@@ -250,9 +250,9 @@ BAD: dict[str, tuple[type[Exception], dict[str, Any]]] = {
     "no field": (Unusable, {"field": "no field"}),
     "no words": (Unusable, {"statement": " "}),
     "too many words": (Unusable, {"statement": "x" * 2001}),
-    "an empty file": (Unusable, {"evidence": Evidence(name="a.jpg", content=b"")}),
-    "a path for a name": (Unusable, {"evidence": Evidence(name="../a.jpg", content=b"x")}),
-    "a file too large": (TooLarge, {"evidence": Evidence(name="a.jpg", content=bytes((8 << 20) + 1))}),
+    "an empty file": (Unusable, {"evidence": FiledEvidence(name="a.jpg", content=b"")}),
+    "a path for a name": (Unusable, {"evidence": FiledEvidence(name="../a.jpg", content=b"x")}),
+    "a file too large": (TooLarge, {"evidence": FiledEvidence(name="a.jpg", content=bytes((8 << 20) + 1))}),
     "no identity": (BadIdentity, {"subject": "citizen:123"}),
 }
 
@@ -273,9 +273,9 @@ def test_the_window_sees_and_does_no_more_than_the_subject_may(world: World) -> 
         raise_dispute(window(world), subject, withheld=True)
     of_another = raise_dispute(world.clerk, "opaque:another", evidence=PHOTO)
     with pytest.raises(Forbidden):
-        window(world).logged(f"/disputes/{of_another}/evidence", Empty(), Evidence)
+        window(world).logged(f"/disputes/{of_another}/evidence", Empty(), FiledEvidence)
     with pytest.raises(NotFound):
-        world.clerk.logged("/disputes/none/evidence", Empty(), Evidence)
+        world.clerk.logged("/disputes/none/evidence", Empty(), FiledEvidence)
 
 
 # ---------------------------------------------------------------- deadlines
@@ -349,7 +349,7 @@ def test_a_repair_is_decided_by_another_clerk_and_then_stands(world: World) -> N
     other.logged(f"/repairs/applications/{case}/decision", decided, Filing)
     signed = world.node.get("/eligibility", Signed)
     assert (subject, field) in [(r.subject, r.field) for r in wire.decode(signed.payload, Eligibility).repairs]
-    [told] = window(world).logged("/repairs/list", AskCases(subject=subject), RepairCases).answer.repairs
+    [told] = window(world).logged("/repairs/list", AskFilings(subject=subject), RepairCases).answer.repairs
     assert (told.state, told.reason, told.by_subject) == ("granted", decided.reason, True)
     with pytest.raises(Conflict):
         other.logged(f"/repairs/applications/{case}/decision", decided, Filing)

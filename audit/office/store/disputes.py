@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 from audit.office.office import WINDOW_KEY_ID
 from audit.office.rights_tables import correction, dispute
 from audit.office.tables import objection
-from models.disputes import OPEN, Correction, Dispute, Evidence, Finding, RaiseDispute, day_of, due_day
+from models.disputes import OPEN, Correction, Dispute, FiledEvidence, Finding, RaiseDispute, day_of, due_day
 from models.wire import Signed, decode, encode, fields_of
 
 _LISTED: tuple[ColumnElement[Any], ...] = (
@@ -21,7 +21,7 @@ _LISTED: tuple[ColumnElement[Any], ...] = (
 
 def add(connection: Connection, case: str, new: RaiseDispute, digest: str, filed_by: str, now: int) -> None:
     """Store an objection that is open."""
-    file = new.evidence or Evidence(name="", content=b"")
+    file = new.evidence or FiledEvidence(name="", content=b"")
     told = {"subject": new.subject, "field": new.field, "statement": new.statement, "withheld": int(new.withheld)}
     kept = {"evidence_name": file.name, "evidence_digest": digest, "evidence": file.content}
     row = {"id": case, "filed_by": filed_by, "filed_at": now, "warned": 0, "state": OPEN, **told, **kept}
@@ -62,10 +62,10 @@ def mark(connection: Connection, subject: str, field: str) -> tuple[bool, int] |
     return None if row is None else (bool(row.withheld), row.filed_at)
 
 
-def evidence(connection: Connection, case: str) -> Evidence | None:
+def evidence(connection: Connection, case: str) -> FiledEvidence | None:
     """The file that was handed in, or None."""
     row = connection.execute(select(dispute.c.evidence_name, dispute.c.evidence).where(dispute.c.id == case)).one_or_none()
-    return None if row is None or not row.evidence_name else Evidence(name=row.evidence_name, content=bytes(row.evidence))
+    return None if row is None or not row.evidence_name else FiledEvidence(name=row.evidence_name, content=bytes(row.evidence))
 
 
 def answer(connection: Connection, case: str, finding: Finding, letter: Signed) -> bool:

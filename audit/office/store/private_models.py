@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from audit.office.private_tables import private_model
 from audit.office.tables import model
-from models.private_model import Column, ColumnMoments
+from models.private_model import ColumnMoments, WeightColumn
 from models.registry import REFUSED
 from models.wire import decode, encode
 
@@ -17,7 +17,7 @@ from models.wire import decode, encode
 class Opened(msgspec.Struct, frozen=True):
     """Columns and their weights, as the bank opened them."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[WeightColumn, ...]
     weights: tuple[int, ...]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, upd
 
 from audit.office.office import WINDOW_KEY_ID
 from audit.office.rights_tables import repair_case
-from models.disputes import OPEN, ApplyRepair, Evidence, RepairCase
+from models.disputes import OPEN, ApplyRepair, FiledEvidence, RepairCase
 
 _LISTED: tuple[ColumnElement[Any], ...] = (
     *(column for column in repair_case.c if column.name != "evidence"),
@@ -18,7 +18,7 @@ _LISTED: tuple[ColumnElement[Any], ...] = (
 
 def add(connection: Connection, case: str, new: ApplyRepair, digest: str, filed_by: str, now: int) -> None:
     """Store an application."""
-    file = new.evidence or Evidence(name="", content=b"")
+    file = new.evidence or FiledEvidence(name="", content=b"")
     told = {"subject": new.subject, "field": new.field, "grounds": new.grounds}
     kept = {"evidence_name": file.name, "evidence_digest": digest, "evidence": file.content}
     undecided = {"state": OPEN, "reason": "", "decided_by": "", "decided_at": 0}
@@ -38,11 +38,11 @@ def listed(connection: Connection, subject: str) -> tuple[RepairCase, ...]:
     return tuple(_case(row) for row in connection.execute(query))
 
 
-def evidence(connection: Connection, case: str) -> Evidence | None:
+def evidence(connection: Connection, case: str) -> FiledEvidence | None:
     """The file that was handed in, or None."""
     query = select(repair_case.c.evidence_name, repair_case.c.evidence).where(repair_case.c.id == case)
     row = connection.execute(query).one_or_none()
-    return None if row is None or not row.evidence_name else Evidence(name=row.evidence_name, content=bytes(row.evidence))
+    return None if row is None or not row.evidence_name else FiledEvidence(name=row.evidence_name, content=bytes(row.evidence))
 
 
 def decide(connection: Connection, case: str, state: str, reason: str, by: str, now: int) -> bool:
