@@ -225,6 +225,9 @@ class _Asking:
                     raise NoConsent("a consent was revoked while this was looked at; ask again")
             except (OverBudget, NoConsent) as problem:
                 raise self._refused(problem) from None
+            # A second approval is for one question, and its context for one leave.
+            if exposures.asked_under(connection, asked.subject, asked.bank, asked.context):
+                raise self._refused(BadTicket("leave was given under this context before; make a new one")) from None
             exposures.add(connection, asked)
 
         def attach(connection: Connection, queue_ids: Sequence[int]) -> None:

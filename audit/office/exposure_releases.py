@@ -6,8 +6,9 @@ Before a sum goes out the office has seen for itself that
 (2) at least three banks have answered;
 (3) the sum is the product of just those ciphertexts that the banks have signed, blinded anew: it fetches them from the node,
     holds their digests against the signatures and multiplies them itself;
-(4) the banks that answered are not the same but for one or two as in an earlier sum about this subject for this bank: the
-    difference of the two sums would be those banks' answers.
+(4) no sums and differences of this one and earlier ones about this subject for this bank leave one or two banks: they would be
+    those banks' answers;
+(5) the subject's consents and the project stand as they did when leave was given.
 
 A ciphertext stands for one amount only (`crypto.paillier.key_proof`), so that what is signed of it is a commitment. The office
 may demand that a bank open it; what does not open to it is a lie with its bank's name on it, and raises an alarm.
@@ -16,11 +17,14 @@ may demand that a bank open it; what does not open to it is a lie with its bank'
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from itertools import combinations
 
+import numpy as np
 from sqlalchemy import Connection
 
 from audit.office.office import OFFICE_KEY_ID, Office
-from audit.office.store import alarms, exposures, parties
+from audit.office.store import alarms, consents, exposures, parties, projects
 from audit.office.store.exposures import OPEN, Stored
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
@@ -47,9 +51,11 @@ from models.problems import (
     Conflict,
     Damaged,
     Forbidden,
+    NoConsent,
     NotFound,
     PeerUnavailable,
     ReleaseRefused,
+    Suspended,
     TooFewBanks,
     Unusable,
 )
@@ -74,9 +80,6 @@ class ExposureReleases:
             if stored.bank != call.institution.id:
                 raise Forbidden("this question is another bank's")
             responders = _responders(connection, stored.bank)
-            earlier = exposures.released_since(
-                connection, stored.subject, stored.bank, call.now - self._office.settings.exposure_memory_days * DAY
-            )
         tally = self._office.node_statement(body.tally, ExposureTally)
         if tally.question != stored.digest:
             raise BadMessage("this tally is of another question")
@@ -86,11 +89,8 @@ class ExposureReleases:
         if len(answers) < FEWEST_ANSWERS:
             raise TooFewBanks(f"{len(answers)} banks have answered; a sum of fewer than {FEWEST_ANSWERS} is not released")
         banks = frozenset(answers)
-        if any(0 < len(banks ^ before) < FEWEST_ANSWERS for before in earlier):
-            raise ReleaseRefused(
-                "an earlier sum about this subject is of the same banks but for one or two, whose answers would show",
-                advice=f"Ask when the same banks answer, or after {self._office.settings.exposure_memory_days} days.",
-            )
+        with call.engine.connect() as connection:
+            self._check_standing(connection, stored, banks, call.now)
         if stored.tally is None:
             self._check_sum(call, body.tally, tally, stored, list(answers.values()))
         release = ExposureRelease(
@@ -102,6 +102,9 @@ class ExposureReleases:
         )
 
         def record(connection: Connection) -> None:
+            # Once more, since another sum, or a revocation, may have come in between.
+            exposures.one_at_a_time(connection, stored.subject, stored.bank)
+            self._check_standing(connection, stored, banks, call.now)
             if stored.tally is None and not exposures.release(connection, stored.id, body.tally, release.answered, call.now):
                 raise Conflict("the sum of this question was released at this moment; ask again for the office's word on it")
 
@@ -184,6 +187,21 @@ class ExposureReleases:
             answers[bank] = answer
         return answers
 
+    def _check_standing(self, connection: Connection, stored: Stored, banks: frozenset[str], now: int) -> None:
+        """(4) and (5); raises `ReleaseRefused`, `NoConsent` or `Suspended`."""
+        days = self._office.settings.exposure_memory_days
+        earlier = exposures.released_since(connection, stored.subject, stored.bank, now - days * DAY)
+        if singles_out([*earlier, banks]):
+            raise ReleaseRefused(
+                "with earlier sums about this subject this one would show the answers of one or two banks",
+                advice=f"Ask when the same banks answer, or after {days} days.",
+            )
+        if consents.count_unrevoked(connection, stored.consents) != len(stored.consents):
+            raise NoConsent("a consent that this question was asked on has been revoked since")
+        project = projects.get_project(connection, stored.project)
+        if project is None or project.suspended:
+            raise Suspended("this project is suspended by the credit office")
+
     def _check_sum(self, call: Call, said: Signed, tally: ExposureTally, stored: Stored, answers: list[ExposureAnswer]) -> None:
         """(3) Fetch the ciphertexts and multiply them; a mismatch leaves an alarm and the node's word as evidence."""
         from crypto.paillier.arithmetic import PublicKey, encode_ciphertext
@@ -211,6 +229,17 @@ class ExposureReleases:
                 _alarm(connection, call.now, "node", stored.id, detail, encode(said) + encode(parts))
 
             raise Refused(Damaged(f"this sum is not released: {detail}"), attach=attach) from None
+
+
+def singles_out(sums: Sequence[frozenset[str]]) -> bool:
+    """Whether a combination of sums, each over the banks of a set, is one of fewer than three banks' answers alone."""
+    if len(set(sums)) == 1:
+        return False
+    banks = sorted(frozenset().union(*sums))
+    members = np.array([[bank in one for bank in banks] for one in sums], dtype=np.float64)
+    rank = np.linalg.matrix_rank(members)
+    fewest = min(FEWEST_ANSWERS - 1, len(banks))
+    return any(np.linalg.matrix_rank(np.delete(members, few, axis=1)) < rank for few in combinations(range(len(banks)), fewest))
 
 
 def _responders(connection: Connection, but: str) -> dict[str, list[Person]]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from phe import paillier as naive
 from sqlalchemy import select, update
 
+from audit.office.exposure_releases import ExposureReleases, singles_out
+from audit.office.tables import consent
 from bank_client.exposure_keys import QuestionKey
 from bank_client.exposure_responder import Responder
 from crypto.errors import InvalidCiphertext
@@ -37,8 +41,18 @@ from models.exposure import (
     committed,
 )
 from models.logged import Empty
-from models.problems import BadMessage, BadSignature, Conflict, Damaged, ReleaseRefused, TooFewBanks
+from models.problems import (
+    BadMessage,
+    BadSignature,
+    BadTicket,
+    Conflict,
+    Damaged,
+    NoConsent,
+    ReleaseRefused,
+    TooFewBanks,
+)
 from models.wire import Signed
+from sharing_node.exposure import repository
 from sharing_node.exposure.tables import ExposureAnswerRow, ExposureRow
 from tests.exposure.banks import Opened, Place, answer_of, place, pool, put, send_answers
 
@@ -253,6 +267,80 @@ def test_the_difference_of_two_sums_is_no_bank_s_answer(here: Place, subject: st
         second.finish(tally)
 
 
+def test_two_sums_that_meet_at_the_office_are_not_both_released(
+    here: Place, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Naive: each is compared with what was released before, and neither was."""
+    first, second = put(here, subject), put(here, subject)
+    here.answer("bank-b")
+    first.expire(here)
+    smaller = first.close()
+    here.answer()
+    whole = second.close()
+    honest, met = ExposureReleases._check_sum, list[Signed]()
+
+    def meanwhile(self: ExposureReleases, *said: Any) -> None:
+        honest(self, *said)
+        if not met:
+            met.append(smaller)
+            first.released(smaller)
+
+    monkeypatch.setattr(ExposureReleases, "_check_sum", meanwhile)
+    with pytest.raises(ReleaseRefused, match="one or two"):
+        second.released(whole)
+    assert met
+
+
+@pytest.mark.parametrize(
+    ("sums", "shown"),
+    [
+        (["bcd"], False),
+        (["bcde", "bcde"], False),
+        (["bcde", "bcd"], True),
+        (["bcdef", "bcd"], True),
+        (["bcdefg", "bcd"], False),
+        (["bcdefgh", "bcd", "efg"], True),  # the first less both others is h, though no two differ by fewer than three
+        (["bcdefghi", "bcd", "efg"], True),
+        (["bcdefghij", "bcd", "efg"], False),
+    ],
+)
+def test_no_combination_of_sums_is_one_bank_s_answer(sums: list[str], shown: bool) -> None:
+    assert singles_out([frozenset(one) for one in sums]) is shown
+
+
+def test_a_sum_is_not_released_after_a_revocation(here: Place, subject: str) -> None:
+    asked = put(here, subject)
+    here.answer()
+    tally = asked.close()
+    office = here.pair.office
+    with office.office.engine.begin() as connection:
+        mine = consent.c.subject == f"opaque:{subject}"
+        connection.execute(update(consent).where(mine).values(revoked_at=int(time.time())))
+    with pytest.raises(NoConsent, match="revoked since"):
+        asked.released(tally)
+
+
+def test_one_context_gives_leave_once(here: Place, subject: str) -> None:
+    """Naive: an officer asks again under a context that a second person has approved for one question."""
+    asked = put(here, subject)
+    with pytest.raises(BadTicket, match="under this context"):
+        asked.check._leave(asked.prepared, asked.key, None)
+
+
+def test_a_question_whose_answers_were_forgotten_accuses_nobody(here: Place, subject: str) -> None:
+    """Naive: a bank that asks for its sum a day late has the office alarm over a node that added other ciphertexts."""
+    asked = put(here, subject)
+    here.answer()
+    tally = asked.close()
+    with here.pair.engine.begin() as connection:
+        connection.execute(update(ExposureRow).where(ExposureRow.id == asked.question.id).values(deadline=0))
+        repository.erase_old(connection, 1)
+    before = len(alarms_of(here))
+    with pytest.raises(Conflict, match="in time"):
+        asked.released(tally)
+    assert len(alarms_of(here)) == before
+
+
 def test_what_the_asker_sees_names_no_amount(here: Place, subject: str) -> None:
     """Digests of unblinded ciphertexts can be guessed open; those of blinded ones cannot, and the sum hides its parts."""
     asked = put(here, subject)
@@ -273,16 +361,20 @@ def test_what_the_asker_sees_names_no_amount(here: Place, subject: str) -> None:
 
 
 def test_a_key_that_blinds_nothing_opens_no_answer(here: Place, subject: str) -> None:
-    """The asker picks h: with one of order 2 each ciphertext is one of two, and its digest in the tally would say which."""
+    """The asker picks h: with one of order 3 each ciphertext is one of three, and its digest in the tally would say which."""
     honest = pool().take()
-    n = honest.key.public.n
-    weak = PrivateKey(honest.key._key, PublicKey(n, n * n - 1))
+    while honest.key._key.p % 3 == honest.key._key.q % 3 == 2:
+        honest = QuestionKey.fresh()
+    n, order = honest.key.public.n, math.lcm(honest.key._key.p - 1, honest.key._key.q - 1)
+    powers = (pow(x, n * order // 3, n * n) for x in range(2, 1000))
+    root = next(h for h in powers if h != 1)
+    weak = PrivateKey(honest.key._key, PublicKey(n, root))
     asked = put(here, subject, key=QuestionKey(weak, prove_key(weak)))
     here.answer()
     guesses = {
-        hashlib.sha256(encode_ciphertext(weak.public.combine(amount + (int(amount > 0) << 64), sign))).digest()
+        hashlib.sha256(encode_ciphertext(weak.public.combine(amount + (int(amount > 0) << 64), factor))).digest()
         for amount in (0, OWED)
-        for sign in (1, n * n - 1)
+        for factor in (1, root, root * root)
     }
     with here.pair.engine.connect() as connection:
         query = select(ExposureAnswerRow.ciphertext).where(ExposureAnswerRow.question == asked.question.id)

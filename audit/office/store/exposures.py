@@ -41,6 +41,8 @@ class Stored:
     id: str
     subject: str
     bank: str
+    project: str
+    consents: frozenset[str]
     question: ExposureQuestion
     digest: str
     released_at: int | None
@@ -51,6 +53,18 @@ class Stored:
 def add(connection: Connection, asked: Asked) -> None:
     """Store a question."""
     connection.execute(insert(exposure), [vars(asked)])
+
+
+def asked_under(connection: Connection, subject: str, bank: str, context: bytes) -> bool:
+    """Whether this bank was given leave to ask about this subject under this very context."""
+    mine = (exposure.c.subject == subject, exposure.c.bank == bank, exposure.c.context == context)
+    return connection.execute(select(exposure.c.id).where(*mine)).first() is not None
+
+
+def one_at_a_time(connection: Connection, subject: str, bank: str) -> None:
+    """Until this transaction ends no other one releases a sum about this subject to this bank. SQLite has one writer anyhow."""
+    mine = (exposure.c.subject == subject, exposure.c.bank == bank)
+    connection.execute(select(exposure.c.id).where(*mine).order_by(exposure.c.id).with_for_update()).all()
 
 
 def find(connection: Connection, question_id: str) -> Stored | None:
@@ -113,6 +127,8 @@ def _stored(row: Row[Any]) -> Stored:
         id=row.id,
         subject=row.subject,
         bank=row.bank,
+        project=row.project,
+        consents=frozenset({row.query_consent, row.collection_consent}),
         question=decode(bytes(row.question), ExposureQuestion),
         digest=row.digest,
         released_at=row.released_at,
