@@ -88,7 +88,7 @@ class BorrowerTags(Message):
 
 
 class AskExposure(Message):
-    """A loan officer's question: the subject, the context, a fresh Paillier key (1,152 bytes) and the proof of its form."""
+    """A loan officer's question: the subject, the context, a fresh Paillier key (9,600 bytes) and the proof of its form."""
 
     subject: str
     context: TicketContext
@@ -238,6 +238,12 @@ class DemandOpening(Message):
     reason: str
 
 
+class AskExposureAsked(Message):
+    """The exposure check behind an access, by the access's number."""
+
+    access: int
+
+
 class OpeningDemand(Message):
     """A demand as it stands: ``open``, ``holds`` or ``false``. Of one that holds, the amount (yuan) that was answered."""
 
@@ -253,6 +259,17 @@ class OpeningDemand(Message):
 class OpeningDemands(Message):
     """Demands, oldest first."""
 
+    demands: tuple[OpeningDemand, ...]
+
+
+class ExposureAsked(Message):
+    """A question as the office keeps it: which banks' answers are in the released sum (none before), and what was demanded."""
+
+    question: str
+    bank: str
+    asked_at: int
+    released_at: int
+    answered: tuple[str, ...]
     demands: tuple[OpeningDemand, ...]
 
 

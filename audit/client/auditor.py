@@ -19,6 +19,8 @@ from audit.dossier.checks import check_access
 from audit.dossier.evidence import FAILED, Check, LogTrust, Trust
 from models.alarms import AlarmHistory, Alarms, AskAlarm, AskAlarms, HandleAlarm
 from models.cases import AddItem, AskCase, AskCases, Bundle, Case, Cases, CloseCase, ItemKind, OpenCase
+from models.exposure import AskExposureAsked, DemandOpening, ExposureAsked
+from models.logged import Empty
 from models.oversight import MOST_FOUND, AskDossier, Dossier, FoundAccess, FoundAccesses, SearchAccesses
 from models.reconciliation import (
     AskReconciliation,
@@ -91,6 +93,16 @@ class Auditor:
         found = self._session.logged("/audit/dossier", AskDossier(access=access), Dossier)
         files = {one.name: one.data for one in found.files}
         return Examined(found.access, check_access(files, trust_of(self._session)), files)
+
+    # ---------------------------------------------------------------- exposure checks
+
+    def exposure(self, access: int) -> ExposureAsked:
+        """The exposure check behind an access: whose answers are in its sum, and what was opened of them."""
+        return self._session.logged("/exposures/asked", AskExposureAsked(access=access), ExposureAsked)
+
+    def demand(self, question: str, bank: str, reason: str) -> None:
+        """Have a bank open its answer."""
+        self._session.logged("/exposures/demands", DemandOpening(question=question, bank=bank, reason=reason), Empty)
 
     # ---------------------------------------------------------------- alarms and days
 

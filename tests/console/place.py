@@ -106,39 +106,48 @@ class Place:
 @contextmanager
 def county(folder: Path, **changes: Any) -> Iterator[Place]:
     """Office, node and console; `changes` are settings of the console."""
-    with services(folder, identity="national", described=default_catalogue()) as pair:
-        office, port, clock = pair.office.office, free_port(), Clock()
-        data = folder / "console"
-        data.mkdir(mode=0o700)
-        window = Ed25519PrivateKey.generate()
-        (data / "window.key").write_bytes(window.private_bytes_raw())
-        (data / "window.key").chmod(0o600)
-        settings: dict[str, Any] = {
-            "office": OfficeSection(
-                url=pair.office.url,
-                statement_key=base64.b64encode(office.keys.statement.public_key().public_bytes_raw()).decode(),
-                log_key=str(office.log.signer.key),
-                witness_key=str(CosignatureSigner(office.settings.witness_name, office.keys.witness).key),
-            ),
-            "node": NodeSection(
-                url=pair.url,
-                log_key=str(node_log(pair.settings.data_dir).key),
-                witness_key=str(node_witness(pair.settings.data_dir).key),
-            ),
-            "data_dir": data,
-            "port": port,
-        }
-        if (known := pair.office.keys.get("office/window")) is not None:
-            (data / "window.key").write_bytes(known.private_bytes_raw())
-            settings |= {"window": "office/window", "window_key": data / "window.key"}
-        config = ConsoleConfig(**(settings | changes))
-        app = create_app(config, clock)
-        with serving(app, port):
-            place = Place(pair, config.address, config, app, clock)
-            for role, (person, name) in PEOPLE.items():
-                place.enrol(person, name, role)
-            place.enrol(*SECOND_CLERK, Role.CLERK)
-            yield place
+    with (
+        services(folder, identity="national", described=default_catalogue()) as pair,
+        console_of(pair, folder, **changes) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def console_of(pair: Services, folder: Path, **changes: Any) -> Iterator[Place]:
+    """The console of a pair that runs."""
+    office, port, clock = pair.office.office, free_port(), Clock()
+    data = folder / "console"
+    data.mkdir(mode=0o700)
+    window = Ed25519PrivateKey.generate()
+    (data / "window.key").write_bytes(window.private_bytes_raw())
+    (data / "window.key").chmod(0o600)
+    settings: dict[str, Any] = {
+        "office": OfficeSection(
+            url=pair.office.url,
+            statement_key=base64.b64encode(office.keys.statement.public_key().public_bytes_raw()).decode(),
+            log_key=str(office.log.signer.key),
+            witness_key=str(CosignatureSigner(office.settings.witness_name, office.keys.witness).key),
+        ),
+        "node": NodeSection(
+            url=pair.url,
+            log_key=str(node_log(pair.settings.data_dir).key),
+            witness_key=str(node_witness(pair.settings.data_dir).key),
+        ),
+        "data_dir": data,
+        "port": port,
+    }
+    if (known := pair.office.keys.get("office/window")) is not None:
+        (data / "window.key").write_bytes(known.private_bytes_raw())
+        settings |= {"window": "office/window", "window_key": data / "window.key"}
+    config = ConsoleConfig(**(settings | changes))
+    app = create_app(config, clock)
+    with serving(app, port):
+        place = Place(pair, config.address, config, app, clock)
+        for role, (person, name) in PEOPLE.items():
+            place.enrol(person, name, role)
+        place.enrol(*SECOND_CLERK, Role.CLERK)
+        yield place
 
 
 def cheap(patched: Any) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, and_, select, tuple_
 
 from audit.office.audit_tables import table_field
+from audit.office.exposure_tables import exposure
 from audit.office.store.questions import GRANTED, LOOKED, LOOKED_IN_VAIN
-from audit.office.tables import access, report
+from audit.office.tables import access, log, report
+from models.exposure import TABLE as EXPOSURE
 from models.oversight import OVERDUE, REFUSED, UNREPORTED, FoundAccess, SearchAccesses
 from models.reports import CheckOutcome
 
@@ -56,6 +59,16 @@ def get(connection: Connection, number: int, report_due: int) -> FoundAccess | N
 def queue_id(connection: Connection, number: int) -> int:
     """The queue id of an access's leaf."""
     return int(connection.execute(select(access.c.queue_id).where(access.c.id == number)).scalar_one())
+
+
+def exposure_of(connection: Connection, number: int) -> Row[Any] | None:
+    """The question of an exposure check behind an access, or None. The access's leaf names its ticket."""
+    queued = select(log.entries.c.entry).join(access, access.c.queue_id == log.entries.c.queue_id)
+    entry = connection.execute(queued.where(access.c.id == number, access.c.table_name == EXPOSURE)).scalar()
+    if entry is None:
+        return None
+    ticket = msgspec.json.decode(bytes(entry))["facts"].get("ticket", "")
+    return connection.execute(select(exposure).where(exposure.c.ticket == ticket)).one_or_none()
 
 
 def _found() -> Select[Any]:
