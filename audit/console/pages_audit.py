@@ -22,6 +22,7 @@ from audit.dossier.words import name_of
 from models.alarm_rules import rule_of
 from models.cases import OPEN
 from models.consents import Purpose
+from models.exposure import TABLE as EXPOSURE
 from models.identity import IdentityError
 from models.oversight import MOST_FOUND, RESULTS, FoundAccess, FoundAccesses, SearchAccesses
 from models.parties import Role
@@ -38,7 +39,7 @@ TOPIC = Topic(
     entries=(Entry("/accesses", "accesses", AUDITORS, 10), Entry("/days", "days", AUDITORS, 20)),
     details=DETAILS,
 )
-WORDS = ("bank", "officer", "purpose", "field", "project", "batch", "result")
+WORDS = ("bank", "officer", "purpose", "field", "project", "batch", "table", "result")
 PAGE = 50
 WEEKS = 10
 Text = Annotated[str, Form()]
@@ -57,12 +58,12 @@ def form(request: Request, console: ConsoleOf, seat: Auditor) -> Response:
 def search(
     request: Request, console: ConsoleOf, seat: Auditor,
     bank: Text = "", officer: Text = "", subject: Text = "", purpose: Text = "", field: Text = "", project: Text = "",
-    batch: Text = "", result: Text = "", since: Text = "", until: Text = "", after: Text = "", csv: Text = "",
+    batch: Text = "", table: Text = "", result: Text = "", since: Text = "", until: Text = "", after: Text = "", csv: Text = "",
 ) -> Response:  # fmt: skip
     """One page of what is found, or all of it as CSV. Sent as a form, so that no number stands in an address."""
     given = {
         "bank": bank, "officer": officer, "subject": subject, "purpose": purpose, "field": field, "project": project,
-        "batch": batch, "result": result, "since": since, "until": until,
+        "batch": batch, "table": table, "result": result, "since": since, "until": until,
     }  # fmt: skip
     given = {name: value.strip() for name, value in given.items()}
     ask = SearchAccesses(
@@ -88,6 +89,7 @@ def _page(request: Request, console: Console, given: dict[str, str], found: Foun
         found=found,
         purposes=list(Purpose),
         results=RESULTS,
+        exposure=EXPOSURE,
         here="/accesses",
     )
 
@@ -146,7 +148,7 @@ def access(request: Request, console: ConsoleOf, seat: Auditor, number: int) -> 
     raw = [(name, _text(examined.files[name])) for name in sorted(examined.files) if _readable(name)]
     return console.page(
         request, "audit_access.html", access=examined.access, checks=checks, failed=len(examined.failed), consents=consents,
-        raw=raw, cases=cases, here="/accesses",
+        raw=raw, cases=cases, exposure=EXPOSURE, here="/accesses",
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "audit-project": ("项目", "Project"),
     "audit-batch": ("批次", "Batch"),
     "audit-table": ("数据表", "Table"),
+    "audit-kind": ("查询种类", "Kind of question"),
     "audit-result": ("结果", "Result"),
     "audit-since": ("自", "From"),
     "audit-until": ("至", "Until"),

@@ -36,6 +36,7 @@ from crypto.request_proof import verify_request_proof
 from models import wire
 from models.batches import BatchApproval
 from models.consents import ANY, ConsentKind
+from models.exposure import TABLE as EXPOSURE
 from models.oversight import FoundAccess
 from models.projects import ProjectApproval
 from models.reports import CheckReport
@@ -87,6 +88,8 @@ class _Access:
 
     @cached_property
     def _ticket(self) -> Ticket:
+        if self._row.table == EXPOSURE:
+            raise Missing("an exposure check asks other banks, not a table", "多头借贷查询：向其他银行提问，不涉及数据表")
         if not self._row.ticket:
             raise Missing("no ticket was given", "没有给出许可")
         return wire.open_signed(self._signed(parts.TICKET), Ticket, OFFICE, self._trust.office)
@@ -117,7 +120,10 @@ class _Access:
         leaf, row = self._leaf, self._row
         if leaf.said.get("institution") != row.bank or abs(int(leaf.said.get("at", 0)) - row.at) > 60:
             raise Mismatch("the leaf is of another institution or time than the access")
-        check_same(leaf.facts.get("ticket", ""), row.ticket, "ticket")
+        if row.table != EXPOSURE:
+            check_same(leaf.facts.get("ticket", ""), row.ticket, "ticket")
+        elif row.outcome == "granted" and leaf.said.get("action") != "exposure.ticket":
+            raise Mismatch("the leaf is not that of an exposure check")
         refused = row.outcome not in {"granted", "looked", "looked-in-vain"}
         if refused != (leaf.said.get("outcome") == "refused") or (refused and leaf.said.get("problem") != row.outcome):
             raise Mismatch("the leaf tells another outcome than the access")
