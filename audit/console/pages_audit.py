@@ -16,7 +16,7 @@ from audit.client.auditor import Auditor as Work
 from audit.client.auditor import csv_lines
 from audit.console.registry import Entry, Topic
 from audit.console.texts_audit import DETAILS, TEXTS
-from audit.console.web import Auditor, Console, ConsoleOf, Genuine, language_of
+from audit.console.web import Auditor, Console, ConsoleOf, Genuine, language_of, words_of
 from audit.dossier import parts
 from audit.dossier.words import name_of
 from models.alarm_rules import rule_of
@@ -187,4 +187,4 @@ def one_day(request: Request, console: ConsoleOf, seat: Auditor, day: str) -> Re
     rules = {finding.rule: rule_of(finding.rule) for finding in found.findings}
     told = {kind: (rule.id, (rule.zh, rule.en)[place], (rule.why_zh, rule.why_en)[place]) for kind, rule in rules.items()}
     return console.page(request, "audit_day.html", run=found.run, tables=found.tables, findings=found.findings, rules=told,
-                        cases=cases, here="/days")  # fmt: skip
+                        cases=cases, in_words=words_of(request), here="/days")  # fmt: skip

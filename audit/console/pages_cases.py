@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from audit.client.auditor import Auditor as Work
 from audit.console.registry import Entry, Topic, Waits
 from audit.console.session import OfficeSession
-from audit.console.web import Auditor, ConsoleOf, Genuine, language_of, see
+from audit.console.web import Auditor, ConsoleOf, Genuine, language_of, see, words_of
 from audit.dossier.bundle import Verdict
 from audit.dossier.evidence import Mismatch, Missing
 from audit.dossier.words import name_of
@@ -69,7 +69,7 @@ def alarm(request: Request, console: ConsoleOf, seat: Auditor, number: int) -> R
     told = _told(rule, language_of(request))
     return console.page(
         request, "audit_alarm.html", alarm=history.alarm, events=history.events, told=told, setting=rule.setting, cases=cases,
-        here="/alarms",
+        in_words=words_of(request), here="/alarms",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from audit.console.session import OfficeSession
 from audit.console.settings import ConsoleConfig
 from audit.console.texts import TEXTS
 from models.catalogue import Catalogue, default_catalogue
+from models.detail_words import in_chinese
 from models.parties import Role
 from models.retention import FormsGone
 from models.scans import drop_scans
@@ -29,7 +30,7 @@ from models.web.texts import Texts
 
 __all__ = [
     "Auditor", "Clerk", "Console", "ConsoleOf", "Genuine", "Looking", "Official", "Overseer", "SignedIn", "Subject",
-    "Supervisor",    "having", "language_of", "see",
+    "Supervisor",    "having", "language_of", "see", "words_of",
 ]  # fmt: skip
 FOLDER = Path(__file__).parent
 DAY = 24 * 3600
@@ -106,6 +107,11 @@ class Console:
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Render a template in the browser's language."""
         return self.pages.page(request, template, status=status, **values)
+
+
+def words_of(request: Request) -> Callable[[str], str]:
+    """Details that the office has stored, in the browser's language where they are known."""
+    return in_chinese if language_of(request) == "zh" else str
 
 
 def console_of(request: Request) -> Console:

@@ -17,6 +17,7 @@ from audit.verifier.errors import LogError
 from audit.verifier.note import VerifierKey
 from audit.verifier.proof import Receipt
 from crypto.errors import CryptoError
+from models.detail_words import in_chinese
 from models.problems import Problem
 
 VERIFIED, FAILED, ABSENT = "verified", "failed", "absent"
@@ -97,9 +98,9 @@ def run_check(name: str, check: Callable[[], Said]) -> Check:
     except Missing as missing:
         return Check(name, ABSENT, str(missing), missing.zh)
     except Problem as problem:
-        return Check(name, FAILED, problem.detail, f"核对不符：{problem.detail}")
+        return Check(name, FAILED, problem.detail, f"核对不符：{in_chinese(problem.detail)}")
     except (Mismatch, LogError, CryptoError, ValueError) as error:
-        return Check(name, FAILED, str(error), f"核对不符：{error}")
+        return Check(name, FAILED, str(error), f"核对不符：{in_chinese(str(error))}")
 
 
 def open_leaf(files: Mapping[str, bytes], stem: str, trust: Trust) -> LeafFacts:
