@@ -49,7 +49,7 @@ def receipt(entry: bytes = ENTRIES[1], *, cosigned: bool = True, signer: NoteSig
 
 
 def test_a_promise_must_be_the_logs_own_and_for_this_leaf() -> None:
-    peer()._verify_promise(leaf())
+    peer().verify_promise(leaf())
     for wrong in (
         leaf(signer=OTHER_LOG),
         leaf(said=2),
@@ -57,7 +57,7 @@ def test_a_promise_must_be_the_logs_own_and_for_this_leaf() -> None:
         wire.replace(leaf(), promise=b""),
     ):
         with pytest.raises(Damaged):
-            peer()._verify_promise(wrong)
+            peer().verify_promise(wrong)
 
 
 def test_a_receipt_must_be_cosigned_and_for_the_promised_leaf() -> None:
