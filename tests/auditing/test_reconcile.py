@@ -162,6 +162,8 @@ def test_a_day_in_order_is_whole(clean: Audited) -> None:
     assert (table.table, table.epoch, table.tickets, table.unused) == (clean.table, clean.epoch, 2, 1)
     days = clean.auditor.logged("/audit/reconciliations", AskReconciliations(), Reconciliations).answer.days
     assert [(day.day, day.state) for day in days] == [(run.day, WHOLE)]
+    # By now the run's leaf has its index: those of later calls stand behind it.
+    shown = clean.auditor.logged("/audit/reconciliation", asked, Reconciliation).answer
     leaf = clean.world.leaves()[shown.run.index]
     assert leaf["action"] == "reconcile"
     assert leaf["facts"]["node_size"] == run.node_size > 0
