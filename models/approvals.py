@@ -33,6 +33,7 @@ class ActKind(StrEnum):
     MODEL_LIFT = "model.lift"
     BUDGET_RAISE = "budget.raise"
     SUBJECT_ERASE = "subject.erase"
+    REPAIR_FILE = "repair.file"
 
 
 class AskBudget(Message):

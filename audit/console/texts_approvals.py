@@ -81,6 +81,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act-model.lift": ("恢复模型", "Serve a model again"),
     "act-budget.raise": ("提高额度", "Raise a budget"),
     "act-subject.erase": ("删除主体资料", "Erase a subject"),
+    "act-repair.file": ("登记信用修复", "File credit repairs"),
+    "act-repairs": ("修复的字段", "Fields repaired"),
     "act-waiting": ("待决定", "waits"),
     "act-done": ("已办理", "done"),
     "act-declined": ("未同意", "declined"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from models import charts, wire
 from models.approvals import Act, ActKind
 from models.catalogue import Catalogue
+from models.consents import FileRepairs
 from models.parties import Institution, Person
 from models.projects import Decision, Target
 from models.registry import ChangeModel, ModelDecision, ModelRecord
@@ -97,6 +98,14 @@ def _erase(act: Act) -> ActView:
     return ActView(act, (*facts, ("act-reference", erase.reference)))
 
 
+def _repair(act: Act) -> ActView:
+    filed = wire.decode(act.document, FileRepairs)
+    ids = {repair.subject.partition(":")[2] for repair in filed.repairs}
+    of = (("act-subject", ids.pop()),) if len(ids) == 1 else ()
+    fields = ", ".join(sorted({repair.field for repair in filed.repairs}))
+    return ActView(act, (*of, ("act-repairs", f"{len(filed.repairs)}: {fields}"), ("act-reference", filed.decision)))
+
+
 _SHOWN: dict[ActKind, Callable[[Act], ActView]] = {
     ActKind.ENROL_INSTITUTION: _institution,
     ActKind.ENROL_PERSON: _person,
@@ -105,6 +114,7 @@ _SHOWN: dict[ActKind, Callable[[Act], ActView]] = {
     ActKind.MODEL_LIFT: _model,
     ActKind.BUDGET_RAISE: _budget,
     ActKind.SUBJECT_ERASE: _erase,
+    ActKind.REPAIR_FILE: _repair,
 }
 
 

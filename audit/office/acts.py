@@ -29,6 +29,9 @@ LONGEST_REASON = 1000
 DAYS = 14
 """After which what was filed can only be declined, and must be filed anew."""
 
+NAMES_SUBJECTS = frozenset({ActKind.SUBJECT_ERASE, ActKind.REPAIR_FILE})
+"""Acts whose documents name people: forgotten once they are decided."""
+
 
 @dataclass(frozen=True)
 class _Guarded:
@@ -138,7 +141,7 @@ class SecondClerks:
 
     def _decided(self, filed: Act, call: Call, decision: Decision, state: str) -> Outcome:
         by, at, why = call.person.id, call.now, decision.reason
-        forget = filed.action is ActKind.SUBJECT_ERASE
+        forget = filed.action in NAMES_SUBJECTS
 
         def record(connection: Connection) -> None:
             if not approvals.decide_act(connection, filed.id, state, by, at, why, forget=forget):

@@ -184,7 +184,8 @@ def _clerks(gate: Gate, office: Office, directory: OfficeDirectory, second: Seco
     suspend = second.guard(ActKind.LIFT, Target, directory.suspend, needs=lambda call: not call.body.suspended)
     post("POST", "/suspensions", action="suspend", roles=CLERK, takes=Target)(suspend)
     post("POST", "/objections", action="objection.file", roles=CLERK, takes=FileObjections, limit=16 * MIB)(consents.object)
-    post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(consents.repair)
+    repair = second.guard(ActKind.REPAIR_FILE, FileRepairs, consents.repair)
+    post("POST", "/repairs", action="repair.file", roles=CLERK, takes=FileRepairs, limit=16 * MIB)(repair)
     post("POST", "/accesses", action="access.list", roles=AUDITOR | AT_THE_WINDOW, takes=AccessQuery)(oversight.accesses)
     gate.logged("GET", "/alarms", action="alarm.list", roles=AUDITOR, takes=None)(oversight.alarms)
 

@@ -30,6 +30,6 @@ def bind_approvals(gate: Gate, office: Office, second: SecondClerks) -> None:
         path=lambda decision: {"id": decision.subject},
     )
     post("POST", "/budgets/{id}/decision", action="budget.decide", roles=CLERK, takes=Decision)(decide)
-    post("POST", "/acts", action="act.file", roles=CLERK, takes=FileAct)(second.file)
+    post("POST", "/acts", action="act.file", roles=CLERK, takes=FileAct, limit=16 << 20)(second.file)
     post("POST", "/acts/{id}/decision", action="act.decide", roles=CLERK, takes=Decision)(second.decide)
     gate.unlogged("GET", "/acts", roles=OVERSEER, why="acts between clerks; filing and decision are logged")(second.listed)

@@ -21,6 +21,7 @@ from bank_client.demo.job import MainJob, Say, quiet
 from bank_client.demo.town import FIRST_CLERK, Town
 from bank_client.joint_scorecard import JointScorecard
 from bank_client.session import Bank
+from models.approvals import ActKind
 from models.consents import (
     Capture,
     Consent,
@@ -132,7 +133,7 @@ class CountyJob:
         self.objections = objections
         for row in self._rows("office/repairs.csv"):
             repair = Repair(subject=row["subject"], field=row["field"])
-            self.main.clerk.logged("/repairs", FileRepairs(decision=row["decision"], repairs=(repair,)), Filed)
+            self.main.town.act(ActKind.REPAIR_FILE, "/repairs", FileRepairs(decision=row["decision"], repairs=(repair,)), Filed)
             self.repaired += 1
         return filed
 

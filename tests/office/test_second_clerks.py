@@ -9,10 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.office.approval_tables import act as table
-from audit.office.store import projects
+from audit.office.store import consents, projects
 from audit.office.tables import person as people
 from models import wire
-from models.approvals import Act, ActKind, Acts, AskBudget, BudgetRequest, BudgetRequests, FileAct, ProjectList, Worklist
+from models.approvals import DONE, Act, ActKind, Acts, AskBudget, BudgetRequest, BudgetRequests, FileAct, ProjectList, Worklist
+from models.consents import Filed, FileRepairs, Repair
 from models.http_client import SignedClient
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role
@@ -54,6 +55,21 @@ def file(clerk: SignedClient, action: ActKind, message: wire.Message, reason: st
 def decide(clerk: SignedClient, act: Act, approve: bool = True, reason: str = "checked") -> Act:
     decision = Decision(subject=act.id, approve=approve, reason=reason)
     return clerk.logged(f"/acts/{act.id}/decision", decision, Act).answer
+
+
+def test_credit_repairs_decided_elsewhere_take_two_and_are_forgotten(world: World) -> None:
+    """One clerk who names a decision of an own making repairs nobody."""
+    field = next(iter(world.office.catalogue)).name
+    repairs = FileRepairs(decision="法院〔2026〕7号", repairs=(Repair(subject="opaque:r", field=field),))
+    with pytest.raises(SecondClerk):
+        world.clerk.logged("/repairs", repairs, Filed)
+    act = file(world.clerk, ActKind.REPAIR_FILE, repairs)
+    with pytest.raises(OwnRequest):
+        decide(world.clerk, act)
+    done = decide(world.client("office/chen"), act)
+    assert (done.state, done.document) == (DONE, b""), "whose repair it was stays with the repair alone"
+    with world.office.engine.connect() as connection:
+        assert [(r.subject, r.field) for r in consents.repairs(connection, "", "")] == [("opaque:r", field)]
 
 
 def names(world: World) -> set[str]:
