@@ -5,11 +5,11 @@ several into one score, would read rows. Checked in this order, and the first fa
 
 (1) the node signed this layout for this bank's model, and told its moments;
 (2) weights are integers of at most 6 bits for distinct columns of the layout, and of at least eight fields;
-(3) R² of every column on the banded scores, together with all private models before it, is at most 0.70, and 0.45 on
-    average, and at least eight fields move the score of more than a few rows (`models.private_leakage`);
-(4) the encrypted model, whose digest stands in the card that the node has signed, is the one that the opened seed makes:
+(3) the encrypted model, whose digest stands in the card that the node has signed, is the one that the opened seed makes:
     a ternary key, noise from the sampler, under masks that neither side chose and that are of these columns alone. It is
-    made again and compared.
+    made again and compared;
+(4) R² of every column on the banded scores, together with all private models before it, is at most 0.70, and 0.45 on
+    average, and at least eight fields move the score of more than a few rows (`models.private_leakage`).
 
 Leakage: the office learns the weights, and counts of pairs of bins with noise. It learns no row and no score. The seed is not
 kept.
@@ -86,11 +86,11 @@ def examine(office: Office, connection: Connection, card: ModelCard, opening: Pr
     try:
         # (2)
         private_model.check_weights(layout.fields, opening.columns, opening.weights)
-        # (3)
+        # (3) what is judged must be what was encrypted, so that comes first
+        _check_encryption(opening, layout, card)
+        # (4)
         before = _before(connection, layout.model)
         judged = _judge(stored.moments, opening, before)
-        # (4)
-        _check_encryption(opening, layout, card)
     except (WeightsRefused, CryptoError, ValueError) as error:
         raise Unusable(f"this private model cannot be registered: {error}") from None
 

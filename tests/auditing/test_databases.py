@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit.office.mirror import follow_own
-from audit.office.store import reconciliations as store
-from audit.office.store.reconciliations import Period
+from audit.office.store import orphans
 from models.alarms import CLOSED, AlarmHistory, Alarms, AskAlarms, HandleAlarm
 from models.cases import AddItem, AskCases, Case, Cases, CloseCase, ItemKind, OpenCase
 from models.logged import Empty
@@ -48,10 +47,10 @@ def test_searches_counts_alarms_and_cases(world: World) -> None:
     # The node has built nothing here and logged nothing: the seal has no build, and no ticket is evaluated.
     follow_own(world.office)
     with world.office.engine.connect() as connection:
-        period = Period(world.now - 86_400, world.now + 86_400)
-        [table] = store.counts(connection, period)
+        period = orphans.Period(world.now - 86_400, world.now + 86_400)
+        [table] = orphans.counts(connection, period)
         assert (table.tickets, table.leaves, table.evaluations, table.unused) == (3, 3, 0, 3)
-        assert [one.rule for one in store.orphans(connection, period)] == ["seal-without-build"]
+        assert [one.rule for one in orphans.orphans(connection, period)] == ["seal-without-build"]
 
     world.officer.logged("/evidence", Evidence(what="w", table="t", epoch=1, detail="d", artefacts=()), Empty)
     [alarm] = auditor.logged("/audit/alarms", AskAlarms(kind="evidence"), Alarms).answer.alarms

@@ -13,11 +13,11 @@ from audit.office.store.private_models import Opened, StoredPrivate
 from models.private_leakage import Judgement, carried
 from models.private_model import (
     POSITION,
-    Column,
     ColumnMoments,
     PrivateField,
     PrivateLayout,
     PrivateOpening,
+    WeightColumn,
     WeightsRefused,
 )
 from models.wire import Signed
@@ -25,7 +25,7 @@ from models.wire import Signed
 pytestmark = pytest.mark.attack
 FIELDS, ROWS = 10, 4_000
 FIRST, SECOND = (-1.0, -0.3, 0.3, 1.0), (-1.1, -0.2, 0.35, 0.9, 1.8)
-POSITIONS = tuple(Column(field=i, bin=POSITION) for i in range(FIELDS))
+POSITIONS = tuple(WeightColumn(field=i, bin=POSITION) for i in range(FIELDS))
 Floats = NDArray[np.float64]
 
 
@@ -46,7 +46,7 @@ def moments(model: str, values: Floats, cuts: tuple[float, ...], rare: float = 2
     return ColumnMoments(layout=layout, gram=np.asarray(ones.T @ ones, dtype="<f8").tobytes())
 
 
-def opening(columns: tuple[Column, ...], weights: list[int]) -> PrivateOpening:
+def opening(columns: tuple[WeightColumn, ...], weights: list[int]) -> PrivateOpening:
     nothing = Signed(kind="", signer="", payload=b"", signature=b"")
     return PrivateOpening(layout=nothing, nonce=bytes(32), columns=columns, weights=tuple(weights), seed=bytes(32))
 
@@ -71,7 +71,7 @@ def test_models_are_judged_together_whatever_their_bins(cuts: tuple[float, ...])
 def test_a_rare_bin_that_stands_apart_in_the_scores_is_found(weight: int) -> None:
     """One row in a hundred, 31 points off the others: nothing to 20 bands of equally many rows, and plain to see."""
     values = latent()
-    columns, weights = (*POSITIONS, Column(field=9, bin=5)), [*[weight] * 9, 0, 31]
+    columns, weights = (*POSITIONS, WeightColumn(field=9, bin=5)), [*[weight] * 9, 0, 31]
     told = moments("a", values, FIRST)
     rare = np.digitize(values[9], (*FIRST, 2.5)) == 5
     score = weight * sum(np.where((c := np.digitize(z, (*FIRST, 2.5))) < 5, c, 0) for z in values[:9]) + 31 * rare
@@ -83,7 +83,7 @@ def test_a_rare_bin_that_stands_apart_in_the_scores_is_found(weight: int) -> Non
 
 def test_weights_on_rare_bins_are_no_fields() -> None:
     """Two fields, and eight that hardly anybody is moved by."""
-    columns = (*POSITIONS[:3], *(Column(field=i, bin=5) for i in range(3, 10)))
+    columns = (*POSITIONS[:3], *(WeightColumn(field=i, bin=5) for i in range(3, 10)))
     told = moments("a", latent(), FIRST)
     with pytest.raises(WeightsRefused, match="3 fields move more than a few scores"):
         _judge(told, opening(columns, [9, 9, 9, *[5] * 7]), [])
