@@ -33,7 +33,7 @@ lint: setup ## Import contracts, style and types
 
 # Most tests wait for processes and the disk, so more of them than cores go on at once; those of a file stay together.
 test: lint ## Quick checks first, then every test (ARGS= goes to pytest)
-	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 demo: setup ## Node, office and bank on this machine, and the whole main job
 	$(BIN)/xinqiao demo $(ARGS)

@@ -7,13 +7,13 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -94,6 +94,16 @@ class Browser:
                 return
             self.keys(Keys.SPACE)
         assert self.tab_to(words).is_selected(), f"{words!r} cannot be ticked"
+
+    def follow(self, css: str) -> None:
+        """Go where a link leads, by its key; once more where the key came before the page took it."""
+        here = self.driver.current_url
+        for _ in range(3):
+            self.driver.find_element(By.CSS_SELECTOR, css).send_keys(Keys.ENTER)
+            with suppress(TimeoutException):
+                WebDriverWait(self.driver, 6, poll_frequency=0.05).until(lambda driver: driver.current_url != here)
+                return
+        raise AssertionError(f"{css} leads nowhere")
 
     def press(self, words: str) -> None:
         self.tab_to(words)
