@@ -12,9 +12,10 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import httpx2
 import msgspec
@@ -197,3 +198,18 @@ class Responder:
         for file in self._folder.glob("*.msgpack"):
             if file.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
                 file.unlink()
+
+
+@contextmanager
+def answering(responders: Iterable[Responder], *, every: float) -> Iterator[None]:
+    """Let several banks answer by themselves, looking every so many seconds, until the block ends."""
+    stop = Event()
+    threads = [Thread(target=one.serve, args=(stop,), kwargs={"every": every}) for one in responders]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -19,11 +19,12 @@ field of whom is disputed and why; nothing of a case is in the log but its rando
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from enum import StrEnum
 
 from models.archives import ModelUse
 from models.wire import Message, Signed
+from models.zones import day_at
 
 DUE_DAYS = 20
 WARN_DAYS = (15, DUE_DAYS)
@@ -38,14 +39,9 @@ class Finding(StrEnum):
     NOTED = "noted"
 
 
-def day_of(at: int, zone: tzinfo) -> date:
-    """The calendar day of a moment in a zone."""
-    return datetime.fromtimestamp(at, UTC).astimezone(zone).date()
-
-
 def due_day(filed_at: int, zone: tzinfo) -> date:
     """The last day for the answer."""
-    return day_of(filed_at, zone) + timedelta(days=DUE_DAYS)
+    return day_at(filed_at, zone) + timedelta(days=DUE_DAYS)
 
 
 class FiledEvidence(Message):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from audit.service.commands import plain_errors
 from sharing_node.corrections import app as corrections
 
 if TYPE_CHECKING:
@@ -184,16 +185,11 @@ def template(
 
 
 def _settings() -> NodeSettings:
-    from pydantic import ValidationError
-
-    from audit.service.settings import UnknownSetting
     from sharing_node.settings import NodeSettings
 
-    try:
-        return NodeSettings.from_environment()
-    except (ValidationError, UnknownSetting) as error:
-        typer.echo(f"the settings do not allow a start: {error}", err=True)
-        raise typer.Exit(2) from None
+    with plain_errors():
+        settings = NodeSettings.from_environment()
+    return settings
 
 
 def _check_schema(settings: NodeSettings) -> None:

@@ -19,7 +19,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 WIDTH, HEIGHT = 1000, 760
 PATIENCE = 30
@@ -88,12 +88,25 @@ class Browser:
         return str(element.accessible_name or element.text)
 
     def tick(self, words: str) -> None:
-        """Tick a box by its name; on a slow machine a key may come before the page has taken the focus."""
+        """Tick a box by its name; once more where the key came before the page took it, never while it may still come."""
         for _ in range(3):
-            if self.tab_to(words).is_selected():
+            box = self.tab_to(words)
+            if box.is_selected():
                 return
             self.keys(Keys.SPACE)
+            with suppress(TimeoutException):
+                WebDriverWait(self.driver, 6, poll_frequency=0.05).until(lambda _, box=box: box.is_selected())
         assert self.tab_to(words).is_selected(), f"{words!r} cannot be ticked"
+
+    def choose(self, words: str, option: str) -> None:
+        """Go down a list until this option is chosen; typing its name would start again where a key comes late."""
+        chosen = Select(self.tab_to(words))
+        self.keys(Keys.HOME)
+        for _ in chosen.options:
+            if chosen.first_selected_option.text.startswith(option):
+                return
+            self.keys(Keys.ARROW_DOWN)
+        raise AssertionError(f"{words!r} has no {option!r}")
 
     def follow(self, css: str) -> None:
         """Go where a link leads, by its key; once more where the key came before the page took it."""

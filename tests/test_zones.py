@@ -15,7 +15,7 @@ from models.consents import ConsentKind
 from models.key_files import ConfigError
 from models.web.pages import Pages
 from models.web.texts import Texts
-from models.web.zones import DEFAULT_ZONE, begin_of, day_at, zone_named
+from models.zones import DEFAULT_ZONE, begin_of, day_at, zone_named
 
 LATE = 1_773_763_200
 """16:00 UTC on 17 March 2026: midnight in Shanghai, on the 18th."""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from audit.client.services import NodeSection, OfficeSection, Services
-from models.web.zones import DEFAULT_ZONE, zone_named
+from models.zones import DEFAULT_ZONE, zone_named
 
 
 class AuditorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

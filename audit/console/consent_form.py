@@ -15,6 +15,7 @@ from models.parties import Directory, InstitutionKind, Role
 from models.scans import LARGEST_SCAN, ending_of
 from models.web.notices import Notice
 from models.web.texts import Language
+from models.zones import day_at
 
 CLOCK_TOLERANCE = 60
 LONGEST_YEARS = 10
@@ -109,7 +110,7 @@ class ConsentForm:
         return (Purpose.MODELLING,) if kind == ConsentKind.MODELLING and ANY not in self.purposes else tuple(self.purposes)
 
     def _end(self, now: int, zone: ZoneInfo) -> int:
-        today = datetime.fromtimestamp(now, zone).date()
+        today = day_at(now, zone)
         try:
             last = date.fromisoformat(self.until)
         except ValueError:

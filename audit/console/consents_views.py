@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import segno
 from fastapi import Request
@@ -20,6 +19,7 @@ from models.consents import ANY, AskConsents, ConsentEntry, ConsentsOf, RevokeCo
 from models.logged import Empty
 from models.problems import Damaged
 from models.web.notices import Notice
+from models.zones import day_at
 
 
 @dataclass(repr=False)
@@ -151,7 +151,7 @@ def _receipt(seat: Seat, person: Person, number: int) -> tuple[ConsentReceipt, C
 
 def _period(console: Console, entry: ConsentEntry) -> tuple[str, str]:
     zone, consent = console.config.zone, entry.consent
-    first, last = (datetime.fromtimestamp(at, zone).date().isoformat() for at in (consent.valid_from, consent.valid_to - 1))
+    first, last = (day_at(at, zone).isoformat() for at in (consent.valid_from, consent.valid_to - 1))
     return first, last
 
 

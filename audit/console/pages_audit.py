@@ -28,8 +28,8 @@ from models.oversight import MOST_FOUND, RESULTS, FoundAccess, FoundAccesses, Se
 from models.parties import Role
 from models.web.notices import Notice
 from models.web.texts import LANGUAGES
-from models.web.zones import day_at
 from models.wire import replace
+from models.zones import day_at
 
 router = APIRouter()
 AUDITORS = frozenset({Role.AUDITOR})

@@ -6,7 +6,6 @@ A subject's id stands in no address: who was found is remembered in the seat, un
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -39,6 +38,7 @@ from models.parties import Role
 from models.problems import Problem
 from models.scans import LARGEST_SCAN, keep_scan
 from models.web.notices import Notice
+from models.zones import day_at
 
 router = APIRouter(prefix="/consents")
 TOPIC = Topic(
@@ -129,7 +129,7 @@ def new(
 def _form(
     request: Request, console: Console, seat: Seat, person: Person, form: ConsentForm, *, status: int = 200, **shown: Any
 ) -> Response:
-    today = datetime.fromtimestamp(console.clock(), console.config.zone).date()
+    today = day_at(console.clock(), console.config.zone)
     return console.page(
         request,
         "consents_new.html",

@@ -16,8 +16,8 @@ from models.supervision import page, spreadsheet
 from models.supervision.book import Book
 from models.supervision.messages import AskFigures, IssuedReport, IssuedReports, IssueReport, YearFigures, YearlyReport
 from models.web.notices import Notice
-from models.web.zones import day_at
 from models.wire import encode
+from models.zones import day_at
 
 router = APIRouter()
 YEARS_BACK = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,7 @@ from models.cases import MOST_TEXT
 from models.problems import Conflict, NotFound, OwnRequest, Unusable
 from models.reconciliation import AskReconciliation, AskReconciliations, Reconciliation, Reconciliations
 from models.wire import fields_of, replace
+from models.zones import day_at
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 DAYS_SHOWN = 35
@@ -82,7 +83,7 @@ class AuditWork:
     def reconciliations(self, call: Call) -> Outcome:
         """POST /audit/reconciliations: how each day came out."""
         ask: AskReconciliations = call.body
-        today = datetime.fromtimestamp(call.now, self._office.settings.zone).date()
+        today = day_at(call.now, self._office.settings.zone)
         since, until = ask.since or str(today - timedelta(days=DAYS_SHOWN)), ask.until or str(today)
         if not (_DAY.fullmatch(since) and _DAY.fullmatch(until)):
             raise Unusable("a day is written as 2026-01-31")

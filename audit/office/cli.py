@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, datetime
+from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audit.service.commands import plain_errors
 from models.durable import write_new
+from models.zones import day_at
 
 if TYPE_CHECKING:
     from audit.office.office import Office
@@ -146,7 +147,7 @@ def models(
     if as_json:
         typer.echo(json.dumps({"models": [fields_of(entry) for entry in entries]}, ensure_ascii=False))
     for entry in [] if as_json else entries:
-        until = datetime.fromtimestamp(entry.review_by, office.settings.zone).date() if entry.review_by else "-"
+        until = day_at(entry.review_by, office.settings.zone) if entry.review_by else "-"
         served = "served until" if entry.served else "NOT served  "
         typer.echo(f"{entry.id}  v{entry.version}  {entry.state:<9}  {served} {until}  {entry.bank}  {entry.project}")
 
@@ -194,24 +195,12 @@ def serve(directory: Directory = None) -> None:
     run("audit.office.app:from_environment", settings)
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What an operator can put right is told in a sentence, without a stack trace."""
-    from pydantic import ValidationError
-
+def _plain_errors() -> AbstractContextManager[None]:
     from audit.office.keys import KeysError
     from audit.office.migrate import SchemaBehind
-    from audit.service.settings import UnknownSetting
     from models.problems import Problem
 
-    try:
-        yield
-    except (ValidationError, UnknownSetting) as error:
-        typer.echo(f"the settings do not allow a start: {error}", err=True)
-        raise typer.Exit(2) from None
-    except (KeysError, SchemaBehind, Problem) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    return plain_errors(KeysError, SchemaBehind, Problem)
 
 
 def _settings(directory: Path | None) -> OfficeSettings:

@@ -29,11 +29,11 @@ from models.disputes import (
     Finding,
     Letter,
     RaiseDispute,
-    day_of,
 )
 from models.parties import Role
 from models.problems import Conflict, Forbidden, NotFound, TooLarge, Unusable
 from models.wire import replace
+from models.zones import day_at
 
 MOST_WORDS = 2_000
 MOST_EVIDENCE = 8 << 20
@@ -157,7 +157,7 @@ class DisputeDesk:
             stored = self._get(connection, call, is_open=True)
         models = self._models(body, stored, call.now)
         letter = Letter(
-            number=f"{day_of(call.now, self._office.settings.zone):%Y%m%d}-{stored.id}",
+            number=f"{day_at(call.now, self._office.settings.zone):%Y%m%d}-{stored.id}",
             subject=stored.subject,
             field=stored.field,
             statement=stored.statement,

@@ -17,7 +17,8 @@ from audit.office.office import OFFICE, Office
 from audit.office.store import alarms, counts, disputes
 from audit.office.tables import access, report
 from audit.service.rounds import Rounds
-from models.disputes import WARN_DAYS, day_of, due_day
+from models.disputes import WARN_DAYS, due_day
+from models.zones import day_at
 
 ROUND_SECONDS = 600.0
 DAY = 86_400
@@ -41,7 +42,7 @@ class Duties(Rounds):
 
     def look(self) -> None:
         """Warn of objections; once a day of reports, too."""
-        today = day_of(int(self._office.clock()), self._office.settings.zone).toordinal()
+        today = day_at(int(self._office.clock()), self._office.settings.zone).toordinal()
         run_once(self._office, reports=today != self._reported_on)
         self._reported_on = today
 
@@ -59,12 +60,12 @@ def _warn(connection: Connection, office: Office, days: int, now: int) -> int:
     """Raise the warning of so many days for every open objection that has reached them; how many."""
     zone = office.settings.zone
     # Filed on or before the day that lies so many days back: before the midnight that ends it.
-    last = day_of(now, zone) - timedelta(days=days - 1)
+    last = day_at(now, zone) - timedelta(days=days - 1)
     midnight = int(datetime(last.year, last.month, last.day, tzinfo=zone).timestamp())
     given = 0
     for case, filed_at in disputes.to_warn(connection, days, midnight):
         if disputes.warned(connection, case, days):
-            left = (due_day(filed_at, zone) - day_of(now, zone)).days
+            left = (due_day(filed_at, zone) - day_at(now, zone)).days
             when = f"is due in {left} days" if left > 0 else "is due today" if left == 0 else f"was due {-left} days ago"
             alarms.raise_alarm(
                 connection,
@@ -88,7 +89,7 @@ def _overdue_reports(connection: Connection, office: Office, now: int) -> int:
         .group_by(access.c.bank)
         .order_by(access.c.bank)
     )
-    today, zone, given = day_of(now, office.settings.zone), office.settings.zone, 0
+    today, zone, given = day_at(now, office.settings.zone), office.settings.zone, 0
     for row in connection.execute(query).all():
         key = ("report-overdue", row.bank, today.toordinal())
         if counts.add(connection, {key: 1})[key] > 1:
@@ -99,7 +100,7 @@ def _overdue_reports(connection: Connection, office: Office, now: int) -> int:
             kind="report-overdue",
             institution=row.bank,
             about=f"{row.checks} checks without a report",
-            detail=f"what became of them was to be reported within {days} days; the oldest is of {day_of(row.oldest, zone)}",
+            detail=f"what became of them was to be reported within {days} days; the oldest is of {day_at(row.oldest, zone)}",
         )
         given += 1
     return given

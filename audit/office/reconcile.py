@@ -35,6 +35,7 @@ from audit.verifier.errors import DamagedLog
 from models.alarm_rules import rule_of
 from models.problems import PeerUnavailable, Unusable
 from models.reconciliation import FINDINGS, INCOMPLETE, WHOLE, ReconciledDay, TableCount
+from models.zones import day_at
 
 logger = structlog.get_logger()
 DAMAGED = "log-damaged"
@@ -100,7 +101,7 @@ def due(office: Office, now: float) -> list[date]:
 
 def yesterday(office: Office) -> date:
     """The last day that is over, in the office's time zone."""
-    return datetime.fromtimestamp(office.clock(), office.settings.zone).date() - timedelta(days=1)
+    return day_at(office.clock(), office.settings.zone) - timedelta(days=1)
 
 
 def _first_moment(office: Office) -> float:

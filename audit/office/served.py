@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from audit.office.store.models import StoredModel
 from models.problems import NotApproved, Problem, Suspended
 from models.registry import FILED, REFUSED, REPLACED, RETIRED, SUSPENDED
+from models.zones import day_at
 
 
 def check_served(model: StoredModel | None, now: int, zone: ZoneInfo) -> StoredModel:
@@ -32,7 +32,7 @@ def _why_not(model: StoredModel, now: int, zone: ZoneInfo) -> Problem:
         return NotApproved(f"the office refused this model{because}, so its scores are not served; train and register another")
     if model.state == SUSPENDED:
         return Suspended(f"this model is suspended by the credit office{because}; ask the office what it needs to go on")
-    day = datetime.fromtimestamp(model.serves_until, zone).date()
+    day = day_at(model.serves_until, zone)
     if model.state == RETIRED:
         return NotApproved(f"this model was retired on {day}{because}; use the model that replaced it, or register a new one")
     if model.state == REPLACED and now < model.review_by:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -39,6 +38,7 @@ from models.supervision.release import closed, coverage, in_tens, running, stand
 from models.supervision.steps import Step, total
 from models.supervision.tally import OPEN_OBJECTIONS, OVERDUE, Tally, tally
 from models.wire import decode, replace
+from models.zones import day_at
 
 SLACK = 24 * 3600
 """Around a period, where entries whose time is within it may stand."""
@@ -131,7 +131,7 @@ class Supervision:
             while quarter <= present:
                 over = quarter.ends(zone) + SETTLING <= now
                 stored = known.get(str(quarter))
-                day = "" if over else datetime.fromtimestamp(now, zone).date().isoformat()
+                day = "" if over else day_at(now, zone).isoformat()
                 if stored is None or stored.day not in ("", day):
                     fresh = self._quarter(connection, quarter, checkpoint, known, day, now)
                     known[str(quarter)] = fresh

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from audit.service.commands import plain_errors
 
 if TYPE_CHECKING:
     from audit.witness.settings import WitnessSettings
@@ -83,21 +84,10 @@ def serve(directory: Directory = None) -> None:
     )
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    from pydantic import ValidationError
-
-    from audit.service.settings import UnknownSetting
+def _plain_errors() -> AbstractContextManager[None]:
     from audit.witness.setup import NotReady
 
-    try:
-        yield
-    except (ValidationError, UnknownSetting) as error:
-        typer.echo(f"the settings do not allow a start: {error}", err=True)
-        raise typer.Exit(2) from None
-    except (NotReady, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    return plain_errors(NotReady, ValueError)
 
 
 def _settings(directory: Path | None) -> WitnessSettings:

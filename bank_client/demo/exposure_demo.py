@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from threading import Event, Thread
 
 from bank_client.demo.county_job import MODELLER, OFFICER, CountyJob
 from bank_client.demo.job import new_consent
 from bank_client.exposure import ExposureCheck, ExposureResult
-from bank_client.exposure_responder import Responder
+from bank_client.exposure_responder import Responder, answering
 from models.consents import ConsentKind, Purpose
 from models.exposure import TABLE
 from models.parties import Institution, InstitutionKind, Role
@@ -49,19 +48,11 @@ def check_exposure(job: CountyJob, subject: str) -> ExposureResult:
 
 @contextmanager
 def _answering(job: CountyJob, subject: str) -> Iterator[None]:
-    stop = Event()
     with ExitStack() as stack:
-        threads = []
+        responders = []
         for name, amount in OTHERS.items():
             book = job.town.folder / f"{name}.csv"
             book.write_text(f"id,amount\n{subject.split(':', maxsplit=1)[1]},{amount}\n", encoding="utf-8")
-            responder = Responder(stack.enter_context(job.town.bank(f"{name}/exposure")), book, id_column="id")
-            threads.append(Thread(target=responder.serve, args=(stop,), kwargs={"every": 0.1}))
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+            responders.append(Responder(stack.enter_context(job.town.bank(f"{name}/exposure")), book, id_column="id"))
+        stack.enter_context(answering(responders, every=0.1))
+        yield

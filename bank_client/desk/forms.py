@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from models.consents import Capture, Consent, ConsentKind
 from models.scans import LARGEST_SCAN, ending_of, keep_scan
 from models.web.notices import Notice
-from models.web.zones import begin_of
+from models.zones import begin_of
 
 LONGEST_YEARS = 5
 CLOCK_TOLERANCE = 60

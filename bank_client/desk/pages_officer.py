@@ -27,7 +27,7 @@ from models.scans import LARGEST_SCAN
 from models.web.notices import Notice
 from models.web.pages import Genuine, language_of, see
 from models.web.refusals import in_words, refusal_of
-from models.web.zones import begin_of, day_at
+from models.zones import begin_of, day_at
 
 PURPOSES = (Purpose.LOAN_APPROVAL, Purpose.POST_LOAN)
 router = APIRouter()

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from models.consents import Purpose
-from models.disputes import day_of, due_day
+from models.disputes import due_day
 from models.identity import region_of
 from models.supervision.messages import ELSEWHERE, OTHER
+from models.zones import day_at
 
 GRANTED, REFUSED = "questions.granted", "questions.refused"
 FILED, ANSWERED = "objections.filed", "objections.answered"
@@ -63,7 +64,7 @@ class Tally:
 
     def overdue(self, until: int, zone: tzinfo) -> int:
         """How many of the open objections should have been answered on a day before that of `until`."""
-        return sum(due_day(filed, zone) < day_of(until, zone) for filed in self.open.values())
+        return sum(due_day(filed, zone) < day_at(until, zone) for filed in self.open.values())
 
 
 def tally(
@@ -96,7 +97,7 @@ def _count(found: Tally, entry: Entry, opening: Opening, zone: tzinfo) -> None:
         found.flows[FILED, "", "", _area(opening(entry.opening) or {})] += 1
     elif entry.action == "dispute.answer":
         filed = found.open.pop(str(entry.facts["case"]), entry.at)
-        in_time = day_of(entry.at, zone) <= due_day(filed, zone)
+        in_time = day_at(entry.at, zone) <= due_day(filed, zone)
         area = _area(opening(entry.opening) or {})
         found.flows[ANSWERED, str(entry.facts["finding"]), IN_TIME if in_time else LATE, area] += 1
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from models.key_files import ConfigError
-from models.web.zones import DEFAULT_ZONE, zone_named
+from models.zones import DEFAULT_ZONE, zone_named
 
 IDLE_MINUTES, LONGEST_HOURS = 15, 10
 

@@ -46,26 +46,26 @@ def signed_in(running: Pair, monkeypatch: pytest.MonkeyPatch) -> Pair:
 
 
 def test_from_filed_to_retired(signed_in: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    [filed] = json.loads(run("models", "list", "--json").output)["models"]
+    [filed] = json.loads(run("models", "list", "--json").stdout)["models"]
     assert (filed["id"], filed["state"], filed["version"], filed["served"]) == ("m1", "filed", 1, False)
     signed_in.decide(ModelDecision(subject="m1", approve=True, reason="in order"), "decision")
     signed_in.decide(ChangeModel(subject="m1", state="suspended", reason="drift in spring"), "state")
     shown = run("models", "show", "m1").output
     for said in ("suspended", "drift in spring", "not served", "countersigned card, by node", "cohort root", "* m1  v1"):
         assert said in shown, shown
-    facts = json.loads(run("models", "show", "m1", "--json").output)
+    facts = json.loads(run("models", "show", "m1", "--json").stdout)
     assert [event["state"] for event in facts["history"]] == ["filed", "approved", "suspended"]
     assert set(facts["signed"]) == {"node's part", "card", "countersigned card", "approval"}
 
     assert "is retired" in run("models", "retire", "m1", "--reason", "a better one took its place").output
-    assert json.loads(run("models", "list", "--state", "suspended", "--json").output) == {"models": []}
+    assert json.loads(run("models", "list", "--state", "suspended", "--json").stdout) == {"models": []}
     assert "the office has no such model" in run("models", "list", "no-such").output
 
     monkeypatch.setenv("XINQIAO_OFFICE_DATA_DIR", str(signed_in.office.office.settings.data_dir))
     listed = CliRunner().invoke(office_app, ["models", "m1"]).output
     assert "m1  v1  retired" in listed
     assert "NOT served" in listed
-    [entry] = json.loads(CliRunner().invoke(office_app, ["models", "--json"]).output)["models"]
+    [entry] = json.loads(CliRunner().invoke(office_app, ["models", "--json"]).stdout)["models"]
     assert entry["reason"] == "a better one took its place"
     assert CliRunner().invoke(office_app, ["models", "--state", "lost"]).exit_code == 2
 
@@ -75,10 +75,10 @@ def test_a_page_and_an_export_from_a_file(tmp_path: Path) -> None:
     model.save(tmp_path / "model.json")
     page, half = tmp_path / "report.html", tmp_path / "half.onnx"
     done = run("report", str(tmp_path / "model.json"), "-o", str(page), "--title", "春耕贷", "--json")
-    assert json.loads(done.output) == {"models": ["m1"], "file": str(page)}
+    assert json.loads(done.stdout) == {"models": ["m1"], "file": str(page)}
     assert "春耕贷" in page.read_text(encoding="utf-8")
     done = run("export", str(tmp_path / "model.json"), "-o", str(half), "--json")
-    assert json.loads(done.output)["half"] == model.card_.half
+    assert json.loads(done.stdout)["half"] == model.card_.half
     facts = onnxruntime.InferenceSession(half).get_modelmeta().custom_metadata_map
     assert facts["xinqiao.half"] == model.card_.half
 

@@ -221,7 +221,7 @@ def test_a_bank_asks_on_the_command_line_and_the_clerk_decides(
     def budget(*options: str) -> dict[str, Any]:
         done = CliRunner().invoke(bank_app, ["project", "budget", "by-hand", *options, "--json"])
         assert done.exit_code == 0, done.output
-        said: dict[str, Any] = json.loads(done.output)
+        said: dict[str, Any] = json.loads(done.stdout)
         return said
 
     assert budget()["requests"] == []

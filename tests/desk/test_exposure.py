@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
 
 import msgspec
 import pytest
 
 from bank_client.exposure_responder import Responder
+from bank_client.exposure_responder import answering as answer_by_themselves
 from models.consents import ConsentKind, FileConsents, Filed
 from models.exposure import TABLE
 from models.logged import Empty
@@ -25,7 +25,7 @@ OWED = {"qingshui": "48000", "nongxin": "0", "yunling": "120500.50"}
 @pytest.fixture(scope="module")
 def answering(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Three banks that answer, `fumin`'s project, and one applicant's two consents."""
-    world, stop, folder = place.pair.office, Event(), tmp_path_factory.mktemp("books")
+    world, folder = place.pair.office, tmp_path_factory.mktemp("books")
     for bank in OWED:
         new = Institution(id=bank, name=bank, kind=InstitutionKind.BANK, licence="6", declared_customers=10)
         world.clerk.logged("/institutions", new, Empty)
@@ -36,21 +36,17 @@ def answering(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     consents = [world.consent(f"citizen:{KNOWN}", kind, recipient="fumin", field_sets=(TABLE,)) for kind in kinds]
     world.clerk.logged("/consents", FileConsents(consents=tuple(consents)), Filed)
     with ExitStack() as stack:
-        threads = [_serve(stack, place, bank, amount, folder, stop) for bank, amount in OWED.items()]
+        responders = [_responder(stack, place, bank, amount, folder) for bank, amount in OWED.items()]
+        stack.enter_context(answer_by_themselves(responders, every=0.1))
         yield
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
-def _serve(stack: ExitStack, place: Place, bank: str, amount: str, folder: Path, stop: Event) -> Thread:
+def _responder(stack: ExitStack, place: Place, bank: str, amount: str, folder: Path) -> Responder:
     book = folder / f"{bank}.csv"
     book.write_text(f"id,amount\n{KNOWN},{amount}\n")
     session = stack.enter_context(place.pair.bank(f"{bank}/ex"))
     session.config = msgspec.structs.replace(session.config, identity="national")
-    thread = Thread(target=Responder(session, book, id_column="id").serve, args=(stop,), kwargs={"every": 0.1})
-    thread.start()
-    return thread
+    return Responder(session, book, id_column="id")
 
 
 @pytest.mark.usefixtures("answering")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 
 from sqlalchemy import update
 
 from bank_client.exposure import ExposureCheck, ExposureResult, PreparedExposure
 from bank_client.exposure_keys import KeyPool, QuestionKey
-from bank_client.exposure_responder import Responder
+from bank_client.exposure_responder import Responder, answering
 from bank_client.session import Bank
 from models.consents import ConsentKind
 from models.exposure import (
@@ -79,19 +78,9 @@ class Place:
         for bank in self.responders.keys() - set(but):
             self.responders[bank].answer_waiting()
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> AbstractContextManager[None]:
         """Let all banks answer by themselves until the block ends."""
-        stop = Event()
-        threads = [Thread(target=one.serve, args=(stop,), kwargs={"every": 0.05}) for one in self.responders.values()]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+        return answering(self.responders.values(), every=0.05)
 
 
 _KEYS: list[QuestionKey] = []

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 from audit.office.office import WINDOW_KEY_ID
 from audit.office.rights_tables import correction, dispute
 from audit.office.tables import objection
-from models.disputes import OPEN, Correction, Dispute, FiledEvidence, Finding, RaiseDispute, day_of, due_day
+from models.disputes import OPEN, Correction, Dispute, FiledEvidence, Finding, RaiseDispute, due_day
 from models.wire import Signed, decode, encode, fields_of
+from models.zones import day_at
 
 _LISTED: tuple[ColumnElement[Any], ...] = (
     *(column for column in dispute.c if column.name not in {"evidence", "warned"}),
@@ -128,7 +129,7 @@ def _dispute(row: Row[tuple[object, ...]], asked: tuple[Correction, ...], zone: 
         "withheld": bool(row.withheld),
         "by_subject": row.filed_by == WINDOW_KEY_ID,
         "due": due.isoformat(),
-        "days_left": (due - day_of(now, zone)).days,
+        "days_left": (due - day_at(now, zone)).days,
         "letter": None if row.letter is None else decode(bytes(row.letter), Signed),
     }
     return Dispute(**{**values, **told, "corrections": asked})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from models.key_files import ConfigError
@@ -18,11 +18,11 @@ def zone_named(name: str) -> ZoneInfo:
         raise ConfigError("time_zone is a name of the IANA database, such as Asia/Shanghai") from None
 
 
-def day_at(seconds: float, zone: ZoneInfo) -> date:
+def day_at(seconds: float, zone: tzinfo) -> date:
     """The day on which a moment (POSIX seconds) lies."""
     return datetime.fromtimestamp(seconds, zone).date()
 
 
-def begin_of(day: date, zone: ZoneInfo) -> int:
+def begin_of(day: date, zone: tzinfo) -> int:
     """When a day begins, in POSIX seconds."""
     return int(datetime.combine(day, time(), zone).timestamp())
