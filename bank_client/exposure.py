@@ -223,5 +223,8 @@ def opened(plaintext: int, answered: int) -> tuple[int, int]:
     """Sum (yuan) and count of a decrypted sum over this many answers; raises `Damaged` for what no honest answers add up to."""
     count, amount = plaintext >> FLAG_SHIFT, plaintext & ((1 << FLAG_SHIFT) - 1)
     if count > answered or amount > answered * MOST_AMOUNT or (amount > 0 and count == 0):
-        raise Damaged("the sum is larger than that of as many answers can be, so that one of them was not bounded")
+        raise Damaged(
+            "no answers as they must be add up to this: one is out of its bounds, or owes and is not counted; "
+            "the office can have them opened"
+        )
     return amount, count

@@ -28,6 +28,7 @@ from crypto.paillier.bounded import encrypt_bounded
 from models import wire
 from models.durable import write_private
 from models.exposure import (
+    EXPONENT_BYTES,
     MOST_AT_ONCE,
     SALT_BYTES,
     AnswersTaken,
@@ -186,7 +187,7 @@ class Responder:
         made = encrypt_bounded(key, amount, amount > 0, f"{digest}/{bank}".encode())
         said = ExposureAnswer(question=digest, bank=bank, commitment=committed(salt, made.ciphertext))
         filed = FileAnswer(answer=self._bank.sign(said), salt=salt, ciphertext=made.ciphertext, proof=made.proof)
-        kept = Made(filed=wire.encode(filed), amount=amount, exponent=made.exponent.to_bytes(64))
+        kept = Made(filed=wire.encode(filed), amount=amount, exponent=made.exponent.to_bytes(EXPONENT_BYTES))
         write_private(file, msgspec.msgpack.encode(kept))
         return filed
 

@@ -47,7 +47,7 @@ def run(settings: Settings) -> Result:
     """All metrics of one run."""
     subjects, size = settings.size("SUBJECTS", 1_000_000), settings.size("BYTES", 96)
     clients, seconds = settings.size("CLIENTS", 8), settings.size("SECONDS", 30)
-    alone, steps = settings.size("CHECKS", 300), settings.size("STEPS", 2_000)
+    alone, steps = settings.size("CHECKS", 300), settings.size("STEPS", 6_000)
     asked = alone + clients * seconds * 20 + steps
     with tempfile.TemporaryDirectory(prefix="xinqiao-city-") as name, city(Path(name), subjects, size, clients, asked) as place:
         job = place.enrol()

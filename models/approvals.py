@@ -19,7 +19,7 @@ from models.projects import Project
 from models.registry import ModelEntry
 from models.wire import Message
 
-WAITING, DONE, DECLINED = "waiting", "done", "declined"
+WAITING, DONE, DECLINED, LAPSED = "waiting", "done", "declined", "lapsed"
 FILED, APPROVED, REFUSED = "filed", "approved", "refused"
 
 
@@ -84,7 +84,7 @@ class FileAct(Message):
 
 
 class Act(Message):
-    """An act that waits, or was decided: ``waiting``, ``done`` or ``declined``."""
+    """An act that waits, was decided or was left too long: ``waiting``, ``done``, ``declined`` or ``lapsed``."""
 
     id: str
     action: ActKind
@@ -99,7 +99,7 @@ class Act(Message):
 
 
 class Acts(Message):
-    """Acts, newest first; `rules` are the kinds that need a second clerk now."""
+    """Acts, newest first, without their documents; `rules` are the kinds that need a second clerk now."""
 
     acts: tuple[Act, ...]
     rules: tuple[ActKind, ...]
@@ -122,7 +122,7 @@ class ProjectList(Message):
 
 
 class Worklist(Message):
-    """What waits for a clerk's decision, the oldest first of each."""
+    """What waits for a clerk's decision, the oldest first of each; acts without their documents."""
 
     projects: tuple[ProjectEntry, ...]
     models: tuple[ModelEntry, ...]

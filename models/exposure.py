@@ -42,6 +42,8 @@ MOST_AT_ONCE = 64
 """Questions that one look gives, and answers that one request takes."""
 TAG_BYTES = 32
 SALT_BYTES = 32
+EXPONENT_BYTES = 64
+"""Of a blinding exponent, big-endian."""
 _TAG_LABEL = b"xinqiao/exposure/tag/v1/"
 _ANSWER_LABEL = b"xinqiao/exposure/answer/v1/"
 

@@ -12,11 +12,12 @@ from audit.console.second import do_or_file
 from audit.console.session import OfficeSession
 from audit.console.texts_approvals import DETAILS, TEXTS
 from audit.console.views_approvals import act_of, bands_of, card_of, fields_of
-from audit.console.web import Clerk, ConsoleOf, Genuine, Overseer, language_of, see
+from audit.console.web import Clerk, ConsoleOf, Genuine, Overseer, Ref, language_of, see
 from models import wire
 from models.approvals import DONE, Act, ActKind, Acts, BudgetRequest, BudgetRequests, ProjectEntry, ProjectList, Worklist
 from models.batches import BatchStatus
 from models.parties import Role
+from models.problems import NotFound
 from models.projects import Decision, ProjectStatus
 from models.registry import ModelDecision, ModelRecord
 from models.retention import EraseSubject
@@ -62,7 +63,7 @@ def worklist(request: Request, console: ConsoleOf, seat: Clerk, said: str = "") 
 
 
 @router.get("/projects/{project}")
-def project_page(request: Request, console: ConsoleOf, seat: Overseer, project: str) -> Response:
+def project_page(request: Request, console: ConsoleOf, seat: Overseer, project: Ref) -> Response:
     """A project with its fields, period and budgets."""
     with seat.session() as office:
         entry = _project(office, project)
@@ -73,7 +74,7 @@ def project_page(request: Request, console: ConsoleOf, seat: Overseer, project: 
 
 
 @router.post("/projects/{project}", dependencies=[Genuine])
-def decide_project(seat: Clerk, project: str, approve: Text = "", reason: Text = "") -> Response:
+def decide_project(seat: Clerk, project: Ref, approve: Text = "", reason: Text = "") -> Response:
     """Approve or refuse."""
     with seat.session() as office:
         office.logged(f"/projects/{project}/decision", _decision(project, approve, reason), ProjectStatus)
@@ -84,7 +85,7 @@ def decide_project(seat: Clerk, project: str, approve: Text = "", reason: Text =
 
 
 @router.get("/models/{model}")
-def model_page(request: Request, console: ConsoleOf, seat: Overseer, model: str) -> Response:
+def model_page(request: Request, console: ConsoleOf, seat: Overseer, model: Ref) -> Response:
     """A model's card: figures, budgets, leakage, fields, where its data came from."""
     with seat.session() as office:
         record = office.get(f"/models/{model}/record", ModelRecord)
@@ -101,7 +102,7 @@ def model_page(request: Request, console: ConsoleOf, seat: Overseer, model: str)
 
 
 @router.post("/models/{model}", dependencies=[Genuine])
-def decide_model(seat: Clerk, model: str, approve: Text = "", reason: Text = "") -> Response:
+def decide_model(seat: Clerk, model: Ref, approve: Text = "", reason: Text = "") -> Response:
     """Approve or refuse."""
     plain = _decision(model, approve, reason)
     decision = ModelDecision(subject=model, approve=plain.approve, reason=plain.reason)
@@ -114,7 +115,7 @@ def decide_model(seat: Clerk, model: str, approve: Text = "", reason: Text = "")
 
 
 @router.get("/batches/{batch}")
-def batch_page(request: Request, console: ConsoleOf, seat: Clerk, batch: str) -> Response:
+def batch_page(request: Request, console: ConsoleOf, seat: Clerk, batch: Ref) -> Response:
     """A batch: where, how many, for what. Nobody is listed."""
     with seat.session() as office:
         status = office.get(f"/batches/{batch}", BatchStatus)
@@ -123,7 +124,7 @@ def batch_page(request: Request, console: ConsoleOf, seat: Clerk, batch: str) ->
 
 
 @router.post("/batches/{batch}", dependencies=[Genuine])
-def decide_batch(seat: Clerk, batch: str, approve: Text = "", reason: Text = "") -> Response:
+def decide_batch(seat: Clerk, batch: Ref, approve: Text = "", reason: Text = "") -> Response:
     """Approve or refuse."""
     with seat.session() as office:
         office.logged(f"/batches/{batch}/decision", _decision(batch, approve, reason), BatchStatus)
@@ -131,7 +132,7 @@ def decide_batch(seat: Clerk, batch: str, approve: Text = "", reason: Text = "")
 
 
 @router.get("/budgets/{asked}")
-def budget_page(request: Request, console: ConsoleOf, seat: Clerk, asked: str) -> Response:
+def budget_page(request: Request, console: ConsoleOf, seat: Clerk, asked: Ref) -> Response:
     """A bank's request beside what was approved and what is left."""
     with seat.session() as office:
         found = _budget(office, asked)
@@ -141,7 +142,7 @@ def budget_page(request: Request, console: ConsoleOf, seat: Clerk, asked: str) -
 
 
 @router.post("/budgets/{asked}", dependencies=[Genuine])
-def decide_budget(seat: Clerk, asked: str, approve: Text = "", reason: Text = "") -> Response:
+def decide_budget(seat: Clerk, asked: Ref, approve: Text = "", reason: Text = "") -> Response:
     """Approve or refuse; beyond the office's factor a second clerk decides."""
     decision = _decision(asked, approve, reason)
     with seat.session() as office:
@@ -153,27 +154,33 @@ def decide_budget(seat: Clerk, asked: str, approve: Text = "", reason: Text = ""
 
 
 @router.get("/acts/{act}")
-def act_page(request: Request, console: ConsoleOf, seat: Overseer, act: str) -> Response:
+def act_page(request: Request, console: ConsoleOf, seat: Overseer, act: Ref) -> Response:
     """What one clerk filed, for another one to decide."""
     with seat.session() as office:
-        found = next((each for each in office.get("/acts", Acts).acts if each.id == act), None)
+        found = _act(office, act)
         names = {person.id: person.name for person in office.directory().people}
-    if found is None:
-        raise Notice("act-gone", 404)
     return console.page(request, "approvals_act.html", view=act_of(found), names=names, own=found.filed_by == seat.person.id)
 
 
 @router.post("/acts/{act}", dependencies=[Genuine])
-def decide_act(console: ConsoleOf, seat: Clerk, act: str, approve: Text = "", reason: Text = "") -> Response:
+def decide_act(console: ConsoleOf, seat: Clerk, act: Ref, approve: Text = "", reason: Text = "") -> Response:
     """Agree, and it is done; or decline. Who was erased at the office has no account here any more."""
     with seat.session() as office:
-        filed = next((each for each in office.get("/acts", Acts).acts if each.id == act), None)
+        filed = _act(office, act)
         done = office.logged(f"/acts/{act}/decision", _decision(act, approve, reason), Act)
         if (done.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
             console.drop_forms(office)
-    if filed is not None and filed.document and (filed.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
+    if filed.document and (filed.action, done.state) == (ActKind.SUBJECT_ERASE, DONE):
         console.close_account(wire.decode(filed.document, EraseSubject).subject)
     return see("/approvals?said=done")
+
+
+def _act(office: OfficeSession, act: str) -> Act:
+    """One act with what it is about; opening it is logged."""
+    try:
+        return office.logged_get(f"/acts/{act}", Act)
+    except NotFound:
+        raise Notice("act-gone", 404) from None
 
 
 def _project(office: OfficeSession, project: str) -> ProjectEntry:

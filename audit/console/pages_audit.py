@@ -16,7 +16,7 @@ from audit.client.auditor import Auditor as Work
 from audit.client.auditor import csv_lines
 from audit.console.registry import Entry, Topic
 from audit.console.texts_audit import DETAILS, TEXTS
-from audit.console.web import Auditor, Console, ConsoleOf, Genuine, language_of, words_of
+from audit.console.web import Auditor, Console, ConsoleOf, Genuine, Ref, language_of, words_of
 from audit.dossier import parts
 from audit.dossier.words import name_of
 from models.alarm_rules import rule_of
@@ -177,7 +177,7 @@ def days(request: Request, console: ConsoleOf, seat: Auditor) -> Response:
 
 
 @router.get("/days/{day}")
-def one_day(request: Request, console: ConsoleOf, seat: Auditor, day: str) -> Response:
+def one_day(request: Request, console: ConsoleOf, seat: Auditor, day: Ref) -> Response:
     """One day, table by table, and what does not fit, with the rule behind it."""
     with seat.session() as office:
         work = Work(office)

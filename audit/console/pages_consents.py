@@ -24,7 +24,7 @@ from audit.console.consents_views import (
 from audit.console.registry import Entry, Topic
 from audit.console.seats import Seat
 from audit.console.texts_consents import DETAILS, TEXTS
-from audit.console.web import Clerk, Console, ConsoleOf, Genuine, see
+from audit.console.web import Clerk, Console, ConsoleOf, Genuine, Ref, see
 from models.consents import (
     ANY,
     Capture,
@@ -73,7 +73,7 @@ def find(request: Request, console: ConsoleOf, seat: Clerk, subject: Text = "") 
 
 
 @router.get("/people/{handle}")
-def of_person(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def of_person(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """All consents of a person."""
     return listed(request, console, seat, _person(seat, handle))
 
@@ -82,7 +82,7 @@ def of_person(request: Request, console: ConsoleOf, seat: Clerk, handle: str) ->
 
 
 @router.get("/people/{handle}/new")
-def new_page(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def new_page(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """The form of a consent."""
     return _form(request, console, seat, _person(seat, handle), ConsentForm(captured_by=seat.person.id))
 
@@ -92,7 +92,7 @@ def new(
     request: Request,
     console: ConsoleOf,
     seat: Clerk,
-    handle: str,
+    handle: Ref,
     kinds: Words = None,
     recipient: Text = "",
     purposes: Words = None,
@@ -151,27 +151,27 @@ def _form(
 
 
 @router.get("/people/{handle}/{number}/withdraw")
-def withdraw_page(request: Request, console: ConsoleOf, seat: Clerk, handle: str, number: int) -> Response:
+def withdraw_page(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, number: int) -> Response:
     """Asked once more."""
     return withdrawing(request, console, _person(seat, handle), number)
 
 
 @router.post("/people/{handle}/{number}/withdraw", dependencies=[Genuine])
 def withdraw(
-    request: Request, console: ConsoleOf, seat: Clerk, handle: str, number: int, by: Text = "", reason: Text = ""
+    request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, number: int, by: Text = "", reason: Text = ""
 ) -> Response:
     """Withdraw."""
     return withdrawn(request, console, seat, _person(seat, handle), number, by, reason)
 
 
 @router.get("/people/{handle}/{number}/receipt")
-def receipt_page(request: Request, console: ConsoleOf, seat: Clerk, handle: str, number: int) -> Response:
+def receipt_page(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, number: int) -> Response:
     """The receipt, to be printed."""
     return receipt_shown(request, console, seat, _person(seat, handle), number)
 
 
 @router.get("/people/{handle}/{number}/receipt.txt")
-def receipt_download(_console: ConsoleOf, seat: Clerk, handle: str, number: int) -> Response:
+def receipt_download(_console: ConsoleOf, seat: Clerk, handle: Ref, number: int) -> Response:
     """The receipt, to be kept."""
     return receipt_file(seat, _person(seat, handle), number)
 

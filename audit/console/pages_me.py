@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from audit.console import rights_views as views
 from audit.console import rights_work as work
 from audit.console.registry import Entry, Topic
-from audit.console.web import ConsoleOf, Genuine, Subject, see
+from audit.console.web import ConsoleOf, Genuine, Ref, Subject, see
 from models.disputes import ApplyRepair, RaiseDispute
 from models.parties import Role
 from models.problems import Problem
@@ -82,13 +82,13 @@ def raise_dispute(
 
 
 @router.get("/disputes/{case}/letter")
-def letter(request: Request, console: ConsoleOf, seat: Subject, case: str) -> Response:
+def letter(request: Request, console: ConsoleOf, seat: Subject, case: Ref) -> Response:
     """The answer in writing."""
     return views.show_letter(request, console, seat, seat.subject, case, ME)
 
 
 @router.post("/disputes/{case}/evidence", dependencies=[Genuine])
-def evidence(seat: Subject, case: str) -> Response:
+def evidence(seat: Subject, case: Ref) -> Response:
     """One's own evidence again."""
     # The office knows the window alone: whose case it is must be seen here.
     with seat.session() as office:

@@ -12,7 +12,7 @@ from audit.console import rights_work as work
 from audit.console.registry import Entry, Topic, Waits
 from audit.console.session import OfficeSession
 from audit.console.texts_rights import DETAILS, TEXTS
-from audit.console.web import Clerk, ConsoleOf, Genuine, see
+from audit.console.web import Clerk, ConsoleOf, Genuine, Ref, see
 from models.archives import Ground
 from models.disputes import (
     AnswerDispute,
@@ -78,7 +78,7 @@ def find(seat: Clerk, number: Words = "") -> Response:
 
 
 @router.get("/person/{handle}")
-def person(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def person(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """A person's rights at a glance."""
     subject = work.subject_of(seat, handle)
     return console.page(
@@ -91,7 +91,7 @@ def person(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Re
 
 
 @router.post("/person/{handle}/account", dependencies=[Genuine])
-def open_account(request: Request, console: ConsoleOf, seat: Clerk, handle: str, document: Words = "") -> Response:
+def open_account(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, document: Words = "") -> Response:
     """Open an account, or begin it anew; the slip is shown once."""
     subject = work.subject_of(seat, handle)
     before = console.accounts.account_of(subject)
@@ -110,7 +110,7 @@ def open_account(request: Request, console: ConsoleOf, seat: Clerk, handle: str,
 
 
 @router.post("/person/{handle}/account/close", dependencies=[Genuine])
-def close_account(console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def close_account(console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """Close the account: at the office first, so that the window stops at once."""
     subject = work.subject_of(seat, handle)
     account = console.accounts.account_of(subject)
@@ -122,31 +122,31 @@ def close_account(console: ConsoleOf, seat: Clerk, handle: str) -> Response:
 
 
 @router.get("/person/{handle}/archive")
-def archive(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def archive(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """The archive, shown at the window on request."""
     return views.show_archive(request, console, seat, work.subject_of(seat, handle), f"/rights/person/{handle}")
 
 
 @router.get("/person/{handle}/archive.json")
-def archive_file(seat: Clerk, handle: str) -> Response:
+def archive_file(seat: Clerk, handle: Ref) -> Response:
     """The archive to hand over."""
     return views.download_archive(seat, work.subject_of(seat, handle))
 
 
 @router.get("/person/{handle}/accesses")
-def accesses(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def accesses(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """Who asked."""
     return views.show_accesses(request, console, seat, work.subject_of(seat, handle), f"/rights/person/{handle}")
 
 
 @router.get("/person/{handle}/cohorts")
-def cohorts(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def cohorts(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """Use in models."""
     return views.show_uses(request, console, seat, work.subject_of(seat, handle), f"/rights/person/{handle}")
 
 
 @router.get("/person/{handle}/disputes")
-def disputes(request: Request, console: ConsoleOf, seat: Clerk, handle: str, field: str = "*") -> Response:
+def disputes(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, field: str = "*") -> Response:
     """The person's objections."""
     subject, where = work.subject_of(seat, handle), f"/rights/person/{handle}"
     return views.show_disputes(request, console, seat, subject, where, field=field)
@@ -157,7 +157,7 @@ def raise_dispute(
     request: Request,
     console: ConsoleOf,
     seat: Clerk,
-    handle: str,
+    handle: Ref,
     field: Words = "*",
     statement: Words = "",
     withheld: Words = "",
@@ -176,13 +176,13 @@ def raise_dispute(
 
 
 @router.get("/person/{handle}/disputes/{case}/letter")
-def letter(request: Request, console: ConsoleOf, seat: Clerk, handle: str, case: str) -> Response:
+def letter(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref, case: Ref) -> Response:
     """The answer in writing, to print and hand over."""
     return views.show_letter(request, console, seat, work.subject_of(seat, handle), case, f"/rights/person/{handle}")
 
 
 @router.get("/person/{handle}/repairs")
-def repairs(request: Request, console: ConsoleOf, seat: Clerk, handle: str) -> Response:
+def repairs(request: Request, console: ConsoleOf, seat: Clerk, handle: Ref) -> Response:
     """The person's applications."""
     return views.show_repairs(request, console, seat, work.subject_of(seat, handle), f"/rights/person/{handle}")
 
@@ -192,7 +192,7 @@ def apply_repair(
     request: Request,
     console: ConsoleOf,
     seat: Clerk,
-    handle: str,
+    handle: Ref,
     field: Words = "",
     grounds: Words = "",
     evidence: Upload = None,
@@ -211,7 +211,7 @@ def apply_repair(
 
 
 @router.get("/disputes/{case}")
-def dispute(request: Request, console: ConsoleOf, seat: Clerk, case: str) -> Response:
+def dispute(request: Request, console: ConsoleOf, seat: Clerk, case: Ref) -> Response:
     """One open objection: what it says, what the source found, and the form of the answer."""
     with seat.session() as office:
         found = views.one_of(work.disputes_of(office), case)
@@ -220,13 +220,13 @@ def dispute(request: Request, console: ConsoleOf, seat: Clerk, case: str) -> Res
 
 
 @router.post("/disputes/{case}/evidence", dependencies=[Genuine])
-def dispute_evidence(seat: Clerk, case: str) -> Response:
+def dispute_evidence(seat: Clerk, case: Ref) -> Response:
     """The file that came with an objection."""
     return views.show_evidence(seat, f"/disputes/{case}/evidence")
 
 
 @router.post("/disputes/{case}/correction", dependencies=[Genuine])
-def ask_source(seat: Clerk, case: str, text: Words = "") -> Response:
+def ask_source(seat: Clerk, case: Ref, text: Words = "") -> Response:
     """Ask the source to look."""
     with seat.session() as office:
         office.logged(f"/disputes/{case}/correction", AskCorrection(request=text), Filing)
@@ -234,7 +234,7 @@ def ask_source(seat: Clerk, case: str, text: Words = "") -> Response:
 
 
 @router.post("/disputes/{case}/answer", dependencies=[Genuine])
-def answer(seat: Clerk, case: str, finding: Words = "", text: Words = "") -> Response:
+def answer(seat: Clerk, case: Ref, finding: Words = "", text: Words = "") -> Response:
     """Answer in writing; for a correction the node says first which models used the old value."""
     if finding not in set(Finding):
         raise Notice("bad-form", 422)
@@ -249,7 +249,7 @@ def answer(seat: Clerk, case: str, finding: Words = "", text: Words = "") -> Res
 
 
 @router.get("/repairs/{case}")
-def repair(request: Request, console: ConsoleOf, seat: Clerk, case: str) -> Response:
+def repair(request: Request, console: ConsoleOf, seat: Clerk, case: Ref) -> Response:
     """One open application, and the form of the decision."""
     with seat.session() as office:
         found = next((one for one in work.repairs_of(office) if one.id == case), None)
@@ -260,13 +260,13 @@ def repair(request: Request, console: ConsoleOf, seat: Clerk, case: str) -> Resp
 
 
 @router.post("/repairs/{case}/evidence", dependencies=[Genuine])
-def repair_evidence(seat: Clerk, case: str) -> Response:
+def repair_evidence(seat: Clerk, case: Ref) -> Response:
     """The file that came with an application."""
     return views.show_evidence(seat, f"/repairs/applications/{case}/evidence")
 
 
 @router.post("/repairs/{case}/decision", dependencies=[Genuine])
-def decide_repair(seat: Clerk, case: str, grant: Words = "", reason: Words = "") -> Response:
+def decide_repair(seat: Clerk, case: Ref, grant: Words = "", reason: Words = "") -> Response:
     """Decide."""
     with seat.session() as office:
         office.logged(f"/repairs/applications/{case}/decision", DecideRepair(grant=grant == "yes", reason=reason), Filing)

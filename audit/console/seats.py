@@ -206,6 +206,14 @@ class Seats(seats.Seats[Seat]):
         seat.begun = seat.seen = self._clock()
         return self.take(seat)
 
+    def find(self, token: str, *, own: bool = True) -> Seat | None:
+        """As every seat; it also ends when its owner's second factors were reset."""
+        seat = super().find(token, own=own)
+        if seat is not None and not any(self._factors.enrolled(seat.owner)):
+            self.end_of(seat.person.id)
+            return None
+        return seat
+
     def end_of(self, person: str) -> None:
         """End every seat of a person, and every way to one."""
         self._drop_where(lambda pending: pending.seat.owner == person)

@@ -86,6 +86,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act-waiting": ("待决定", "waits"),
     "act-done": ("已办理", "done"),
     "act-declined": ("未同意", "declined"),
+    "act-lapsed": ("逾期失效", "lapsed"),
     "act-filed-by": ("提交人", "Filed by"),
     "act-filed-why": ("提交理由", "Filed because"),
     "act-decided-by": ("决定人", "Decided by"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi import Path as Part
 from fastapi.responses import HTMLResponse
 
 from audit.console.accounts import Accounts
@@ -138,6 +139,8 @@ def subject_seat(seat: Annotated[Seat, Depends(signed_in)]) -> SubjectSeat:
     return seat
 
 
+Ref = Annotated[str, Part(pattern=r"^[^./?#%\\\s][^/?#%\\\s]*$")]
+"""A name out of an address: it goes into the addresses that a page asks the services for, so it cannot lead elsewhere."""
 ConsoleOf = Annotated[Console, Depends(console_of)]
 Looking = Annotated[Seat, Depends(looking)]
 SignedIn = Annotated[Seat, Depends(signed_in)]

@@ -228,6 +228,7 @@ class Sequencer:
         queued = self.log.store.take_queued(connection, MAX_BATCH)
         if not queued:
             return state
+        self.log.waiters.taken(queued[-1][0])
         tree = state.tree.copy()
         entries: list[NewEntry] = []
         nodes: list[tuple[int, int, bytes]] = []

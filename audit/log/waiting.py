@@ -47,6 +47,7 @@ class Waiters:
         self._recent: dict[int, Placed] = {}
         self._before: dict[int, Placed] = {}
         self._last_queue_id = 0
+        self._taken = 0
         self._cosigned = threading.Condition(self._lock)
         self._wake: Callable[[], None] | None = None
         self._ask_witnesses: Callable[[], None] | None = None
@@ -73,6 +74,10 @@ class Waiters:
             self._cosigned.notify_all()
         for slot in slots:
             slot.open(None)
+
+    def taken(self, queue_id: int) -> None:
+        """A batch is under way that goes up to this entry: who waits for one of its entries need not call for the next."""
+        self._taken = queue_id
 
     def sequenced(self, batch: Mapping[int, Placed]) -> None:
         """Entries, by queue id in their order, have become durable."""
@@ -109,7 +114,8 @@ class Waiters:
             # A sequencer here tells us, unless it told before we asked.
             look_at_once = wake is None or queue_id <= self._last_queue_id
         try:
-            if wake is not None:
+            # An earlier one that is not in the batch either (PostgreSQL may commit it later) is found at the next look.
+            if wake is not None and queue_id > self._taken:
                 wake()
             pause = 0.0 if look_at_once else LOOK_WHEN_LOCAL
             while not slot.wait(min(pause, deadline - time.monotonic())):

@@ -20,7 +20,7 @@ from audit.office.store import approvals, parties
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Handler, Outcome, Within
 from models import wire
-from models.approvals import DECLINED, DONE, WAITING, Act, ActKind, Acts, FileAct
+from models.approvals import DECLINED, DONE, LAPSED, WAITING, Act, ActKind, Acts, FileAct
 from models.parties import Role
 from models.problems import BadMessage, Conflict, NotFound, OwnRequest, SecondClerk, Unusable
 from models.projects import Decision
@@ -28,9 +28,10 @@ from models.projects import Decision
 LONGEST_REASON = 1000
 DAYS = 14
 """After which what was filed can only be declined, and must be filed anew."""
+DAY = 24 * 3600
 
 NAMES_SUBJECTS = frozenset({ActKind.SUBJECT_ERASE, ActKind.REPAIR_FILE})
-"""Acts whose documents name people: forgotten once they are decided."""
+"""Acts whose documents name people: forgotten once they are decided, or can only be declined."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class SecondClerks:
         if decision.subject != filed.id:
             raise BadMessage("the decision is about something else than the address names")
         _check_reason(decision.reason)
+        if filed.state == LAPSED:
+            raise Conflict(f"this waited for more than {DAYS} days, and what it was about is forgotten; file it anew")
         if filed.state != WAITING:
             raise Conflict("this act has been decided already")
         if filed.filed_by == call.person.id and decision.approve:
@@ -118,7 +121,7 @@ class SecondClerks:
             return self._decided(filed, call, decision, DECLINED)
         if filer.suspended:
             raise Conflict("the clerk who filed this is suspended; decline it, and have it filed anew")
-        if call.now > filed.filed_at + DAYS * 24 * 3600:
+        if call.now > filed.filed_at + DAYS * DAY:
             raise Conflict(f"this was filed more than {DAYS} days ago; decline it, and have it filed anew")
         guarded, inner = self._inner(filed.action, filed.document, call)
         given = guarded.handler(inner)
@@ -127,8 +130,16 @@ class SecondClerks:
             return _joined(given, done)
         return lambda connection: _joined(given(connection), done)
 
+    def opened(self, call: Call) -> Outcome:
+        """GET /acts/{id}: one `Act` with its document, which may name a person."""
+        with call.engine.connect() as connection:
+            filed = approvals.get_act(connection, call.path["id"])
+        if filed is None:
+            raise NotFound("there is no such act")
+        return Outcome(filed, [LeafDraft("act.open", {"act": filed.id, "kind": str(filed.action)})])
+
     def listed(self, call: Call) -> Acts:
-        """GET /acts: the latest acts, decided or not."""
+        """GET /acts: the latest acts, decided or not, without what they are about."""
         with call.engine.connect() as connection:
             return Acts(acts=approvals.acts(connection), rules=tuple(sorted(kind for kind in ActKind if self.holds(kind))))
 

@@ -32,4 +32,5 @@ def bind_approvals(gate: Gate, office: Office, second: SecondClerks) -> None:
     post("POST", "/budgets/{id}/decision", action="budget.decide", roles=CLERK, takes=Decision)(decide)
     post("POST", "/acts", action="act.file", roles=CLERK, takes=FileAct, limit=16 << 20)(second.file)
     post("POST", "/acts/{id}/decision", action="act.decide", roles=CLERK, takes=Decision)(second.decide)
-    gate.unlogged("GET", "/acts", roles=OVERSEER, why="acts between clerks; filing and decision are logged")(second.listed)
+    post("GET", "/acts/{id}", action="act.open", roles=OVERSEER, takes=None)(second.opened)
+    gate.unlogged("GET", "/acts", roles=OVERSEER, why="acts between clerks, without what they are about")(second.listed)

@@ -30,6 +30,7 @@ from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
 from crypto.errors import CryptoError
 from models.exposure import (
+    EXPONENT_BYTES,
     FEWEST_ANSWERS,
     SALT_BYTES,
     DemandOpening,
@@ -204,7 +205,7 @@ class ExposureReleases:
 
     def _check_sum(self, call: Call, said: Signed, tally: ExposureTally, stored: Stored, answers: list[ExposureAnswer]) -> None:
         """(3) Fetch the ciphertexts and multiply them; a mismatch leaves an alarm and the node's word as evidence."""
-        from crypto.paillier.arithmetic import PublicKey, encode_ciphertext
+        from crypto.paillier.arithmetic import EXPONENT_BITS, PublicKey, encode_ciphertext
 
         settings = self._office.settings
         if not settings.node_url:
@@ -219,7 +220,10 @@ class ExposureReleases:
                 raise Damaged("the node added other ciphertexts than the banks have signed")
             key = PublicKey.decode(stored.question.key)
             total = key.add(key.ciphertext(one) for one in ciphertexts)
-            blinded = encode_ciphertext(key.rerandomise(total, int.from_bytes(parts.exponent)))
+            exponent = int.from_bytes(parts.exponent)
+            if len(parts.exponent) != EXPONENT_BYTES or exponent.bit_length() != EXPONENT_BITS + 1:
+                raise Damaged("the node's blinding exponent is not of the length that blinds a sum")
+            blinded = encode_ciphertext(key.rerandomise(total, exponent))
             if hashlib.sha256(blinded).digest() != tally.sum:
                 raise Damaged("the node's sum is not that of the banks' answers")
         except (Damaged, CryptoError) as error:
@@ -261,7 +265,7 @@ def _holds(stored: Stored, answer: ExposureAnswer, opened: OpenAnswer) -> bool:
     from crypto.paillier.bounded import MOST_AMOUNT, ciphertext_of
 
     exponent = int.from_bytes(opened.exponent)
-    if not 0 <= opened.amount <= MOST_AMOUNT or not 0 < exponent < 1 << 512:
+    if not 0 <= opened.amount <= MOST_AMOUNT or opened.counted != (opened.amount > 0) or not 0 < exponent < 1 << 512:
         return False
     made = ciphertext_of(PublicKey.decode(stored.question.key), opened.amount, opened.counted, exponent)
     return committed(opened.salt, made) == answer.commitment

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from audit.database import writing
+from audit.office import acts
 from audit.office.office import OFFICE, Office
 from audit.office.records import CLASSES, MINIMUM, OPENINGS, RecordClass, parse_periods
+from audit.office.store import approvals
 from audit.office.store import retention as store
 from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft, finish
@@ -27,7 +29,7 @@ from models.retention import AT_ONCE, Erased, ErasedClass, EraseSubject, FormsGo
 DAY = 86_400
 ROUND_SECONDS = 600.0
 AT_A_TIME = 1000
-BUNDLES = "bundles"
+BUNDLES, ACTS = "bundles", "acts"
 FORMS_TOLD = 366
 REFERENCE_LENGTH = 200
 BY_ITSELF = {"person": "office/service", "name": "retention rule", "role": "office"}
@@ -56,6 +58,7 @@ class Retaining(Rounds):
         done = [self._purge(one, now, now - periods[one.name] * DAY) for one in CLASSES]
         done.append(self._purge_openings(now, now - periods[OPENINGS] * DAY))
         done.append(self._drop_bundles(now, now - periods[OPENINGS] * DAY))
+        done.append(self._lapse_acts(now, now - acts.DAYS * DAY))
         return done
 
     def _purge(self, one: RecordClass, now: int, before: int) -> RetentionRun:
@@ -87,6 +90,14 @@ class Retaining(Rounds):
         """Bundles go with the first access in them that is purged, and with the openings at the latest."""
         with writing(self._office.engine) as connection:
             run = RetentionRun(at=now, name=BUNDLES, before=before, count=store.drop_bundles_before(connection, before))
+            self._leave(connection, run)
+        return self._remember(run)
+
+    def _lapse_acts(self, now: int, before: int) -> RetentionRun:
+        """What waits for a second clerk and can only be declined is not kept for whom it names."""
+        with writing(self._office.engine) as connection:
+            count = approvals.lapse_acts(connection, acts.NAMES_SUBJECTS, before)
+            run = RetentionRun(at=now, name=ACTS, before=before, count=count)
             self._leave(connection, run)
         return self._remember(run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, Table, bindparam, insert, select
@@ -136,6 +137,12 @@ class Ledger:
         leaves = [leaf for filing in filings for leaf in filing.leaves]
         self._log.store_openings(connection, {leaf.commitment: leaf.opening for leaf in leaves})
         queue_ids = iter(self._log.enqueue_all(connection, [leaf.entry for leaf in leaves]))
+        together: dict[Callable[[Connection, Sequence[Any]], None], list[Any]] = {}
+        for shared in (filing.outcome.shared for filing in filings):
+            if shared is not None:
+                together.setdefault(shared.record, []).append(shared.item)
+        for record, items in together.items():
+            record(connection, items)
         stored = []
         for filing in filings:
             outcome = filing.outcome

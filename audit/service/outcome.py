@@ -38,6 +38,17 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A state change that is recorded at once for all outcomes of one transaction that have the same `record`.
+
+    `record` gets the transaction and the items of all, in their order; like `Outcome.record` it may raise a `Problem`.
+    """
+
+    record: Callable[[Connection, Sequence[Any]], None]
+    item: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a handler gives: the answer, the leaves that stand for it, and the state change that goes with them.
 
@@ -53,6 +64,8 @@ class Outcome:
     """Like `record`, and told the queue ids of the leaves, for state that must find its leaf again."""
     brief: bool = False
     """Record and attach take milliseconds and may run twice, so that requests which come together share a transaction."""
+    shared: Shared | None = None
+    """What is recorded together with what others of the same transaction record; before any `record`."""
 
 
 Within = Callable[[Connection], Outcome]

@@ -66,8 +66,7 @@ def _primorial(most: int) -> gmpy2.mpz:
 class PublicKey:
     """n, the base h of the blinding factors, and h raised by `STEP_BITS` bits again and again. `decode` checks their form.
 
-    Whether n is what a Paillier modulus must be is proven by `crypto.paillier.key_proof`. That h is an n-th power, and the
-    `steps` are its powers, is not: who asks under another h, or other steps, spoils its own answers.
+    That n is what a Paillier modulus must be, h an n-th power and the `steps` its powers, `crypto.paillier.key_proof` proves.
 
     Args:
         n: the modulus.

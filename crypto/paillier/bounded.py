@@ -33,7 +33,7 @@ dz = de·m in Z_n and dz = de·v in Z_L, v being the committed number below 2^65
 while L > 2^252, the second holds in the integers, so that m = v: no negative number, nothing that wraps. (Camenisch and Michels
 1999 tie groups so; here the number is small enough that no assumption on roots is needed.) The last step needs de to have an
 inverse modulo n, which `key_proof` gives but for factors that nobody could find, and h and its steps to be n-th powers, which
-is their owner's concern alone: who asks under others spoils its own answers.
+`key_proof` shows as well. What is proven is the bound on m; that its maker could open c, is not.
 
 Leakage statement. Whoever sees the proof learns that the bound holds. z hides e·m but for 2^-80, z_y hides e·a but for 2^-80;
 beside z the f_i are uniform, and so are B, T_k, z_r and z_t. A cheat needs 2^104 hashes: e has 106 bits, and four of all its

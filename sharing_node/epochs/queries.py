@@ -8,6 +8,7 @@ transaction that queues the leaf.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from audit.combining import Combiner
 from audit.service.leaves import LeafDraft
-from audit.service.outcome import Call, Outcome
+from audit.service.outcome import Call, Outcome, Shared
 from crypto import voprf
 from crypto.errors import InvalidElement
 from crypto.group import decode_element
@@ -61,6 +62,17 @@ class _Evaluated:
     answer: voprf.Evaluation
 
 
+@dataclass(frozen=True)
+class _Spent:
+    """What one request spends, when its transaction is made."""
+
+    bank: str
+    table: str
+    epoch: int
+    elements: tuple[bytes, ...]
+    at: int
+
+
 class Queries:
     """Handlers about private queries."""
 
@@ -94,12 +106,21 @@ class Queries:
                 results.append(Evaluation(problem=item.slug(), detail=item.detail))
             leaves.append(_leaf(table, epoch, item, signed))
 
-        def record(connection: Connection) -> None:
-            spending.spend_elements(connection, table, good, call.now)
-            allowed = self._node.settings.checks_per_epoch
-            spending.spend_checks(connection, call.institution.id, table, epoch, amount=len(good), allowed=allowed)
+        spent = _Spent(call.institution.id, table, epoch, tuple(good), call.now)
+        return Outcome(Evaluations(results=tuple(results)), leaves, brief=brief, shared=Shared(self._spend, spent))
 
-        return Outcome(Evaluations(results=tuple(results)), leaves, record, brief=brief)
+    def _spend(self, connection: Connection, spent: Sequence[_Spent]) -> None:
+        """The elements of several requests, and what their banks asked of the epoch."""
+        elements: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
+        counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        for one in spent:
+            elements[one.table, one.at] += one.elements
+            counts[one.bank, one.table, one.epoch] += len(one.elements)
+        for (table, at), these in elements.items():
+            spending.spend_elements(connection, table, these, at)
+        allowed = self._node.settings.checks_per_epoch
+        for (bank, table, epoch), amount in sorted(counts.items()):
+            spending.spend_checks(connection, bank, table, epoch, amount=amount, allowed=allowed)
 
     def columns(self, call: Call) -> ColumnAnswers:
         """POST /tables/{table}/columns: D·query for each query of an open epoch."""

@@ -19,6 +19,7 @@ from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome
 from crypto.errors import CryptoError
 from models.exposure import (
+    EXPONENT_BYTES,
     FEWEST_ANSWERS,
     MOST_AT_ONCE,
     SALT_BYTES,
@@ -145,7 +146,7 @@ class ExposureChecks:
                 )
             total = key.add(key.ciphertext(answer.ciphertext) for answer in answers)
             blinded = encode_ciphertext(key.rerandomise(total, exponent))
-            stored = {"exponent": exponent.to_bytes(64), "sum": blinded}
+            stored = {"exponent": exponent.to_bytes(EXPONENT_BYTES), "sum": blinded}
             repository.move(connection, asked.question.id, State.CLOSED, **stored)
             digest = hashlib.sha256(blinded).digest()
             tally = ExposureTally(question=asked.digest, answers=tuple(answer.signed for answer in answers), sum=digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,10 @@ def private_fields(fields: Sequence[NodeField]) -> tuple[PrivateField, ...]:
 
 
 def noisy_gram(codes: Codes, counts: Sequence[int], key: bytes, limits: Limits) -> NDArray[np.float64]:
-    """Rows in each pair of bins of all fields, float64[C, C], with the node's noise: an equal question gets equal noise.
+    """Rows in each pair of bins of all fields, float64[C, C], with the node's noise.
+
+    The noise of two fields is a function of their counts alone: whatever other fields are asked for, and in whatever order,
+    they meet the same, so that nothing is averaged out over several models.
 
     Args:
         codes: uint8[F, N].
@@ -47,10 +51,26 @@ def noisy_gram(codes: Codes, counts: Sequence[int], key: bytes, limits: Limits) 
         for code, start in zip(part, starts, strict=False):
             ones[np.arange(code.size), start + code] = 1.0
         total += ones.T @ ones
-    context = hashlib.sha256(repr(tuple(counts)).encode() + total.tobytes()).digest()
-    drawn = noise.gaussian(key, context, total.size, round(limits.node_noise)).reshape(total.shape)
-    upper = np.triu(drawn)
-    return np.asarray(total + upper + np.triu(drawn, 1).T, dtype=np.float64)
+    bins = [slice(start, end) for start, end in pairwise(starts.tolist())]
+    for place, own in enumerate(bins):
+        total[own, own] += _symmetric(_noise_of(total[own, own], key, limits))
+        for other in bins[place + 1 :]:
+            noisy = total[own, other] + _noise_of(total[own, other], key, limits)
+            total[own, other], total[other, own] = noisy, noisy.T
+    return total
+
+
+def _noise_of(block: NDArray[np.float64], key: bytes, limits: Limits) -> NDArray[np.float64]:
+    """The noise of one block of counts, the same for the block turned over."""
+    forms = [(form.shape, form.tobytes()) for form in (block, block.T)]
+    shape, data = min(forms)
+    context = hashlib.sha256(repr(shape).encode() + data).digest()
+    drawn = noise.gaussian(key, context, block.size, round(limits.node_noise)).astype(np.float64).reshape(shape)
+    return drawn if (shape, data) == forms[0] else drawn.T
+
+
+def _symmetric(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.triu(drawn) + np.triu(drawn, 1).T, np.float64)
 
 
 def column_codes(columns: Sequence[WeightColumn], fields: Sequence[PrivateField], codes: Codes) -> Codes:

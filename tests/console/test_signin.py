@@ -118,6 +118,22 @@ def test_a_session_ends_when_idle_at_its_longest_and_everywhere(console: Place, 
     assert third.get("/").headers["location"] == "/signin"
 
 
+def test_a_session_ends_when_the_second_factor_is_reset(console: Place, visitor: Visitor) -> None:
+    visitor.sign_in(Role.CLERK)
+    assert visitor.get("/approvals").status_code == 200
+    factors = console.console.factors
+    factors.forget(CLERK)
+    assert visitor.get("/approvals").headers["location"] == "/signin"
+    factors.enrol_totp(CLERK, console.secrets[CLERK], console.code(CLERK))
+    assert visitor.get("/approvals").headers["location"] == "/signin", "nor does the new one open what has ended"
+
+
+def test_an_address_leads_nowhere_else(visitor: Visitor) -> None:
+    visitor.sign_in(Role.CLERK)
+    for case in (".x", "x%3Fsubject=1", "x%23"):
+        assert visitor.get(f"/rights/disputes/{case}").status_code in (404, 422), case
+
+
 def test_forms_of_another_session_are_refused(console: Place, visitor: Visitor) -> None:
     visitor.sign_in(Role.CLERK)
     for token in ("", "0" * 64):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from crypto.paillier.bounded import (
     encrypt_bounded,
     verify_bounded,
 )
+from crypto.paillier.key_proof import PROOF_BYTES as KEY_PROOF_BYTES
 from crypto.paillier.key_proof import ROUNDS, SMALLEST_FACTOR, prove_key, verify_key
 
 CONTEXT = b"a question, a bank"
@@ -146,7 +148,8 @@ def test_a_modulus_that_is_no_paillier_modulus_has_no_proof(key: PrivateKey) -> 
     public = PublicKey(n, pow(4, n, n * n))
     # The best that its owner can do: roots modulo the part of phi that is coprime to n.
     exponent = pow(n, -1, phi // p)
-    forged = b"".join(pow(rho, exponent, n).to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
+    roots = [pow(rho, exponent, n) for rho in key_proof._challenges(public)]
+    forged = b"".join(root.to_bytes(KEY_BYTES) for root in (*roots, 4))
     with pytest.raises(InvalidProof):
         verify_key(public, forged)
     assert ROUNDS * math.log2(SMALLEST_FACTOR) >= 133
@@ -157,12 +160,40 @@ def test_a_prime_or_smooth_modulus_is_refused() -> None:
     smooth = 3 * ((1 << KEY_BITS) // 3 - 2)
     for n in (prime, smooth):
         with pytest.raises(InvalidProof):
-            verify_key(PublicKey(n, pow(4, n, n * n)), bytes(ROUNDS * KEY_BYTES))
+            verify_key(PublicKey(n, pow(4, n, n * n)), bytes(KEY_PROOF_BYTES))
     # By Fermat each residue modulo a prime is its own root.
     public = PublicKey(prime, pow(4, prime, prime * prime))
-    roots = b"".join(rho.to_bytes(KEY_BYTES) for rho in key_proof._challenges(public))
+    roots = b"".join(root.to_bytes(KEY_BYTES) for root in (*key_proof._challenges(public), 4))
     with pytest.raises(InvalidProof, match="is prime"):
         verify_key(public, roots)
+
+
+def test_a_step_that_is_none_is_refused(key: PrivateKey) -> None:
+    """The naive check looks at n alone: with one step off by -1 each honest answer fails by a toss."""
+    public = key.public
+    steps = list(public.steps)
+    steps[8] = public.n_squared - steps[8]
+    thinning = PublicKey(public.n, public.h, steps)
+    own = prove_key(PrivateKey(key._key, thinning))
+    with pytest.raises(InvalidProof, match="steps"):
+        verify_key(thinning, own)
+    passed = 0
+    for _ in range(12):
+        made = encrypt_bounded(thinning, 700, True, CONTEXT)
+        with suppress(InvalidProof):
+            verify_bounded(thinning, made.ciphertext, made.proof, CONTEXT)
+            passed += 1
+    assert passed < 12, "such a key decides which honest answers are taken"
+
+
+def test_a_base_that_is_no_power_opens_in_two_ways_and_is_refused(key: PrivateKey) -> None:
+    n, n_squared = key.public.n, key.public.n_squared
+    base = (n_squared - 1) * pow(1 + n, (n - 1) // 2, n_squared) % n_squared
+    loose = PublicKey(n, base)
+    one, other = (ciphertext_of(loose, amount, False, exponent) for amount, exponent in ((0, 1 << 300), (5, (1 << 300) + 10)))
+    assert one == other, "h² = 1/(1 + n): what is added to the amount, twice that in the exponent takes away"
+    with pytest.raises(InvalidProof, match="no n-th power"):
+        verify_key(loose, prove_key(PrivateKey(key._key, loose)))
 
 
 @pytest.mark.parametrize(("amount", "flag"), [(0, False), (1, True), (MOST_AMOUNT, True), (1 << 31, False), (77, True)])

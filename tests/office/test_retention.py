@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
+from audit.office.acts import DAYS
+from audit.office.approval_tables import act as filed_act
 from audit.office.records import CLASSES, KEPT, MINIMUM, parse_periods
-from audit.office.retention import DAY, Retaining
+from audit.office.retention import ACTS, DAY, Retaining
 from audit.office.rights_tables import dispute
 from audit.office.tables import access, consent, log, metadata, report, ticket
 from audit.verifier.log_check import check_log
 from models import wire
-from models.approvals import Act, ActKind, FileAct
+from models.approvals import LAPSED, Act, ActKind, FileAct
 from models.consents import Consent, ConsentKind, RevokeConsent
 from models.log_health import LogHealth
-from models.logged import Empty
+from models.logged import Empty, Logged
 from models.problems import Conflict, SecondClerk, Unusable
 from models.projects import Decision
 from models.reports import CheckOutcome, CheckReport
@@ -208,6 +210,25 @@ def test_two_clerks(world: World) -> None:
     decision = Decision(subject=act.id, approve=True, reason="read it")
     world.client("office/chen").logged(f"/acts/{act.id}/decision", decision, Act)
     assert rows(world, "opaque:e") == 0
+    world.office.settings.second_clerk = ""
+
+
+def test_what_waits_too_long_for_a_second_clerk_is_forgotten(world: World) -> None:
+    objection(world, "opaque:f")
+    world.office.settings.second_clerk = str(ActKind.SUBJECT_ERASE)
+    file = FileAct(action=ActKind.SUBJECT_ERASE, document=wire.encode(ask("opaque:f")), reason="judgment")
+    act = world.clerk.logged("/acts", file, Act).answer
+    late = int(world.office.clock()) - DAYS * DAY - 1
+    with world.office.engine.begin() as connection:
+        connection.execute(update(filed_act).where(filed_act.c.id == act.id).values(filed_at=late))
+    [lapsed] = [run for run in Retaining(world.office).run_once() if run.name == ACTS]
+    assert lapsed.count == 1
+    opened = wire.decode(world.clerk.get(f"/acts/{act.id}", Logged).answer, Act)
+    assert (opened.state, opened.document) == (LAPSED, b"")
+    decision = Decision(subject=act.id, approve=True, reason="read it")
+    with pytest.raises(Conflict, match="anew"):
+        world.client("office/chen").logged(f"/acts/{act.id}/decision", decision, Act)
+    assert rows(world, "opaque:f") == 1
     world.office.settings.second_clerk = ""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, insert, select, update
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, literal, select, update
 
 from audit.office.approval_tables import act, budget_request
 from audit.office.tables import batch, project
-from models.approvals import FILED, WAITING, Act, ActKind, BudgetRequest
+from models.approvals import FILED, LAPSED, WAITING, Act, ActKind, BudgetRequest
 from models.projects import Project
 from models.wire import Signed, encode, fields_of
 
@@ -28,8 +31,8 @@ def get_act(connection: Connection, act_id: str) -> Act | None:
 
 
 def acts(connection: Connection, state: str = "") -> tuple[Act, ...]:
-    """Waiting acts, the oldest first; or the latest of all, the newest first."""
-    query = select(act).where(act.c.state == state).order_by(act.c.filed_at) if state else _LATEST
+    """Waiting acts, the oldest first; or the latest of all, the newest first. Without what may name people."""
+    query = _LISTED.where(act.c.state == state).order_by(act.c.filed_at) if state else _LATEST
     return tuple(_act(row) for row in connection.execute(query))
 
 
@@ -41,10 +44,17 @@ def decide_act(connection: Connection, act_id: str, state: str, by: str, at: int
     return connection.execute(update(act).where(act.c.id == act_id, act.c.state == WAITING).values(**values)).rowcount == 1
 
 
-_LATEST = select(act).order_by(act.c.filed_at.desc()).limit(MOST_ACTS)
+def lapse_acts(connection: Connection, kinds: Iterable[str], before: int) -> int:
+    """Forget what acts of these kinds were about that still wait and were filed before; how many."""
+    old = (act.c.state == WAITING) & (act.c.action.in_(sorted(kinds))) & (act.c.filed_at < before)
+    return connection.execute(update(act).where(old).values(state=LAPSED, document=b"")).rowcount
 
 
-def _act(row: Row[tuple[object, ...]]) -> Act:
+_LISTED = select(*(each for each in act.c if each is not act.c.document), literal(b"").label("document"))
+_LATEST = _LISTED.order_by(act.c.filed_at.desc()).limit(MOST_ACTS)
+
+
+def _act(row: Row[*tuple[Any, ...]]) -> Act:
     values = dict(row._mapping)
     return Act(**{**values, "action": ActKind(values["action"]), "document": bytes(values["document"])})
 
