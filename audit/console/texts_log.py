@@ -51,6 +51,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "log-class-disputes": ("异议与修复", "Objections and repairs"),
     "log-class-accounts": ("自助账户", "Accounts"),
     "log-class-bundles": ("案件证据包", "Bundles of cases"),
+    "log-class-acts": ("逾期未复核的事项", "acts left too long"),
     "log-class-openings": ("日志明细（谁、查了谁）", "Openings: who, and about whom"),
 }  # fmt: skip
 
