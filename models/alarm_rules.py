@@ -83,6 +83,9 @@ RULES: tuple[Rule, ...] = (
          "银行查询后没有在期限内报告结果，当事人看不到查询的用处。",
          "A bank did not report in time what became of its checks, so that the people asked about cannot be told.",
          "report_days"),
+    Rule("D-04", "opening-overdue", "银行逾期未打开回答", "an answer that is not opened",
+         "审计员要求一家银行打开其在多头借贷查询中的回答，三日内没有打开。",
+         "An auditor demanded that a bank open its answer to an exposure check, and three days later it has not."),
     # ---- what the daily reconciliation finds (audit.office.reconcile)
     Rule("R-01", "evaluation-without-ticket", "没有许可的计算", "an evaluation without a ticket",
          "节点日志中有一次查询计算，其许可不在信用办的记录中：可能是伪造许可、签名密钥泄露或恢复了旧备份。",

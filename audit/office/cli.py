@@ -154,13 +154,16 @@ def models(
 
 @app.command()
 def duties(directory: Directory = None) -> None:
-    """Look now for objections that are due and reports that are overdue; each warning is given once."""
+    """Look now for objections that are due, and for reports and answers that banks owe; each warning is given once."""
     from audit.office.app import open_office
     from audit.office.duties import run_once
 
     with _plain_errors():
         done = run_once(open_office(_settings(directory)))
-    typer.echo(f"warnings: {done.objections} about objections, {done.banks} about banks with overdue reports")
+    typer.echo(
+        f"warnings: {done.objections} about objections, {done.banks} about banks with overdue reports, "
+        f"{done.openings} about answers that were not opened"
+    )
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the office must notice by itself: objections whose answer is due, and checks of which no bank has said what became.
+"""What the office must notice by itself: objections whose answer is due, and what banks owe: reports on checks, opened answers.
 
 Runs in the process that sequences the log, every ten minutes and (for reports) at the turn of a day, or by
 ``xinqiao office duties``. Every warning is given once, however often and wherever this runs.
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from audit.database import writing
 from audit.office.office import OFFICE, Office
-from audit.office.store import alarms, counts, disputes
+from audit.office.store import alarms, counts, disputes, exposures
 from audit.office.tables import access, report
 from audit.service.rounds import Rounds
 from models.disputes import WARN_DAYS, due_day
@@ -22,14 +22,16 @@ from models.zones import day_at
 
 ROUND_SECONDS = 600.0
 DAY = 86_400
+OPENING_DAYS = 3
 
 
 @dataclass(frozen=True)
 class Done:
-    """How many warnings were given: about objections, and about banks whose reports are overdue."""
+    """How many warnings were given: about objections, banks whose reports are overdue, and answers that are not opened."""
 
     objections: int
     banks: int
+    openings: int
 
 
 class Duties(Rounds):
@@ -53,7 +55,8 @@ def run_once(office: Office, *, reports: bool = True) -> Done:
     with writing(office.engine) as connection:
         warned = sum(_warn(connection, office, days, now) for days in WARN_DAYS)
         banks = _overdue_reports(connection, office, now) if reports else 0
-    return Done(warned, banks)
+        openings = _overdue_openings(connection, now)
+    return Done(warned, banks, openings)
 
 
 def _warn(connection: Connection, office: Office, days: int, now: int) -> int:
@@ -103,4 +106,24 @@ def _overdue_reports(connection: Connection, office: Office, now: int) -> int:
             detail=f"what became of them was to be reported within {days} days; the oldest is of {day_at(row.oldest, zone)}",
         )
         given += 1
+    return given
+
+
+def _overdue_openings(connection: Connection, now: int) -> int:
+    """One alarm for every answer to an exposure check that a bank was to open and has not for so many days."""
+    given = 0
+    for demand in exposures.demands(connection, state=exposures.OPEN):
+        if demand.at > now - OPENING_DAYS * DAY:
+            continue
+        key = ("opening-overdue", f"{demand.question}/{demand.bank}", 0)
+        if counts.add(connection, {key: 1})[key] == 1:
+            alarms.raise_alarm(
+                connection,
+                at=now,
+                kind="opening-overdue",
+                institution=demand.bank,
+                about=f"exposure check {demand.question}",
+                detail=f"an auditor demanded its answer more than {OPENING_DAYS} days ago, and it is not opened",
+            )
+            given += 1
     return given

@@ -25,7 +25,6 @@ from audit.service.outcome import Call, Outcome
 from audit.verifier.errors import LogError
 from audit.verifier.proof import verify_receipt
 from crypto.errors import CryptoError
-from crypto.lwe_params import PRODUCT
 from crypto.masked_product import VectorSpec, commit_vectors
 from crypto.xof import session_seed
 from models.privacy import OutsideRange, rho_of
@@ -40,6 +39,7 @@ from models.problems import (
     OverBudget,
     PeerUnavailable,
     Suspended,
+    Unavailable,
 )
 from models.projects import Project
 from models.scorecard import inputs as scorecard
@@ -47,6 +47,7 @@ from models.scorecard.limits import InputRefused, LimitRefused, Limits
 from models.scorecard.noise import alpha_mac
 from models.scorecard.private import verify_label_noise
 from models.scorecard.rounds import MOMENTS, ROUNDS, Digests, Plan, RoundRecord, replay_round
+from models.scorecard.schemes import check_scheme, installed
 from models.training import (
     Column,
     FileInputs,
@@ -178,6 +179,7 @@ class Replays:
         if not 1 <= plan.rows <= MOST_ROWS:
             raise BadMessage(f"a training has 1 to {MOST_ROWS} rows")
         _check_privacy(plan, stored.project)
+        _check_scheme(plan)
         return plan
 
     def _open(self, plan: JobPlan, opening: Opening) -> _Opened:
@@ -289,10 +291,8 @@ def _recompute(
         seen = (transcript.rows, transcript.columns, transcript.column_scale, transcript.column_bound)
         if seen != (shape.rows, shape.columns, shape.column_scale, shape.column_bound):
             raise Unproven(f"round {number} was run in another shape than its plan gives")
-        answer = (
-            unpack(round_.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False),
-            unpack(round_.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False),
-        )
+        backend = shapes.backend
+        answer = backend.unpack(shape, "h", round_.h), backend.unpack(shape, "c", round_.c)
         record = RoundRecord(
             session_seed=session_seed(session_of(transcript.job, number), transcript.nonce_node, transcript.nonce_bank),
             opening=opening,
@@ -305,7 +305,7 @@ def _recompute(
 
 
 def _plan_of(plan: JobPlan, bank_columns: int) -> Plan:
-    return Plan(plan.rows, tuple(field.bins for field in plan.fields), bank_columns, privacy=plan.privacy)
+    return Plan(plan.rows, tuple(field.bins for field in plan.fields), bank_columns, privacy=plan.privacy, scheme=plan.scheme)
 
 
 def _check_privacy(plan: JobPlan, project: Project) -> None:
@@ -320,6 +320,19 @@ def _check_privacy(plan: JobPlan, project: Project) -> None:
             raise InputsRefused("the plan spends more than the project's whole privacy budget")
     except OutsideRange as error:
         raise InputsRefused(str(error)) from None
+
+
+def _check_scheme(plan: JobPlan) -> None:
+    """The plan's scheme serves such a training, and is installed here: a training is not found unusable for want of it."""
+    try:
+        check_scheme(plan.scheme, plan.rows, 1 if plan.group is None else len(plan.group.banks), plan.privacy is not None)
+    except LimitRefused as error:
+        raise InputsRefused(error.reason, advice=error.accepted) from None
+    if not installed(plan.scheme):
+        raise Unavailable(
+            "this credit office was installed without what it needs to replay a training under Paillier",
+            advice="Have its operator install the extra `paillier`, xinqiao[paillier]; the training goes on after that.",
+        )
 
 
 def _vector(place: int, column: Column, rows: int) -> scorecard.BankVector:

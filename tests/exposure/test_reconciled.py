@@ -13,12 +13,14 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from audit.database import writing
+from audit.office.duties import run_once as run_duties
 from audit.office.exposure_tables import exposure
 from audit.office.reconcile import reconcile
 from audit.office.store import reconciliations as store
 from audit.office.tables import access
 from models.alarms import Alarms, AskAlarms
-from models.exposure import TABLE
+from models.exposure import TABLE, DemandOpening
+from models.logged import Empty
 from models.reconciliation import FINDINGS, WHOLE, Finding, ReconciledDay, TableCount
 from tests.exposure.banks import PROJECT, Opened, Place, place, pool, put
 
@@ -134,3 +136,20 @@ def test_what_does_not_fit_is_found_and_alarms(here: Place, subject: str) -> Non
     assert [one.table for one in findings if (one.rule, one.ticket) == (rule, named)] == [TABLE]
     alarms = here.pair.office.client("office/audit").logged("/audit/alarms", AskAlarms(kind=rule), Alarms).answer.alarms
     assert alarms[0].about.startswith("reconciliation of")
+
+
+def test_an_answer_that_is_not_opened_in_time_alarms_once(here: Place) -> None:
+    world, asked = here.pair.office, put(here, "s1")
+    here.answer()
+    asked.finish(asked.close())
+    demand = DemandOpening(question=asked.question.id, bank="bank-b", reason="a complaint")
+    auditor = world.client("office/audit")
+    auditor.logged("/exposures/demands", demand, Empty)
+    given = []
+    for days in (2, 4, 5):
+        world.clock.shift = days * 86_400
+        given.append(run_duties(world.office).openings)
+    world.clock.shift = 0
+    assert given == [0, 1, 0]
+    [raised] = auditor.logged("/audit/alarms", AskAlarms(kind="opening-overdue"), Alarms).answer.alarms
+    assert (raised.institution, raised.about) == ("bank-b", f"exposure check {asked.question.id}")

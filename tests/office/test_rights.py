@@ -301,7 +301,7 @@ def test_warnings_come_at_fifteen_and_at_twenty_days_and_once_each(fresh: World)
 def test_an_answered_objection_warns_no_more(fresh: World) -> None:
     answer(fresh, raise_dispute(fresh.clerk, "opaque:early"), Finding.NOTED)
     fresh.clock.shift = 30 * DAY
-    assert duties.run_once(fresh.office) == duties.Done(0, 0)
+    assert duties.run_once(fresh.office) == duties.Done(0, 0, 0)
 
 
 def test_overdue_reports_alarm_once_a_day_for_each_bank(fresh: World) -> None:
@@ -320,7 +320,7 @@ def test_overdue_reports_alarm_once_a_day_for_each_bank(fresh: World) -> None:
     assert given == [0, 1, 0, 1]
     raised = alarms(world)[0]
     assert (raised.kind, raised.institution, raised.about) == ("report-overdue", "bank-a", "1 checks without a report")
-    assert duties.run_once(world.office, reports=False) == duties.Done(0, 0)
+    assert duties.run_once(world.office, reports=False) == duties.Done(0, 0, 0)
 
 
 def test_duties_end_with_the_service(fresh: World) -> None:
