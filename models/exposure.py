@@ -49,8 +49,8 @@ _ANSWER_LABEL = b"xinqiao/exposure/answer/v1/"
 
 LEAKAGE = (
     "The asking bank learns the sum, the number of banks where the applicant owes, and which banks answered and which did not; "
-    "not which bank owes what. Together with all but one of those that answered it learns that one's amount; two banks that ask "
-    "about one applicant and put their sums together may learn it of a bank that answered only one of them.",
+    "not which bank owes what. Together with all but one of those that answered it learns that one's amount; two banks that "
+    "ask about one applicant and put their sums together may learn it of a bank that answered only one of them.",
     "A bank that is asked learns that somebody asks about one of its own borrowers, or that the question is about nobody it "
     "knows; not who asks, as far as the order of leaves in the public logs does not tell.",
     "The data node learns that a bank asked, for what purpose and when, and which banks answered; not about whom, and no "
