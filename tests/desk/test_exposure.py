@@ -16,7 +16,9 @@ from models.exposure import TABLE
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Role
 from models.projects import ProjectKind
+from tests.browser import Browser
 from tests.desk.place import DISPUTED, KNOWN, Branch, Place
+from tests.desk.test_browser import enter, sign_in
 from tests.desk.visitor import Visitor
 
 OWED = {"qingshui": "48000", "nongxin": "0", "yunling": "120500.50"}
@@ -66,6 +68,18 @@ def test_sum_and_number_of_banks_at_the_desk(place: Place, tmp_path: Path) -> No
         assert all(bank not in visitor.text for bank in OWED)
         visitor.post(f"{case}/exposure")
         assert visitor.last.status_code == 409
+
+
+@pytest.mark.usefixtures("answering")
+def test_the_panel_in_a_browser(place: Place, window: Browser, tmp_path: Path) -> None:
+    with place.desk("fumin", tmp_path, exposure="fumin-exposure") as branch:
+        sign_in(window, branch, "陈建国")
+        enter(window, KNOWN, "CG-2026-0501")
+        window.press("开始查询")
+        window.wait_for("询问其他银行")
+        window.press("询问其他银行")
+        window.wait_for("合计 168,501 元")
+        window.shot("exposure")
 
 
 @pytest.mark.usefixtures("answering")
