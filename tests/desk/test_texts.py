@@ -11,8 +11,9 @@ import pytest
 
 from bank_client.desk import web
 from bank_client.desk.texts import TEXTS, say
-from bank_client.desk.views import DEPARTMENTS, UNITS
+from bank_client.desk.views import UNITS
 from models.catalogue import default_catalogue
+from models.catalogue.departments import DEPARTMENTS
 from models.problems import REGISTRY, NoConsent, OverBudget, Problem
 from models.web import pages, refusals
 from models.web.texts import LANGUAGES
