@@ -139,9 +139,8 @@ class GroupTraining(JointTraining):
         joined = (yield from self._ask(node, "/groups", ask, GroupState)).answer
         state: GroupState = yield partial(self._until_left, joined.group, GroupPhase.JOINING)
         signed, plan, terms = self._check_plan(state)
-        own = Plan(
-            plan.rows, tuple(entry.bins for entry in plan.fields), len(self._codes), len(terms.banks), terms.largest_rows
-        )
+        bins = tuple(entry.bins for entry in plan.fields)
+        own = Plan(plan.rows, bins, len(self._codes), len(terms.banks), terms.largest_rows, scheme=plan.scheme)
         part = MemberPlan(own, tuple(bins.count for bins in self._group.columns))
         training = GroupBankTraining(part, self._labels, self._codes, self._limits, self._seeds())
         columns: list[CommonColumn] = []

@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 from bank_client.alignment import AlignedCohort, Progress, silent
 from bank_client.exchange import Exchange, Resumable
 from bank_client.session import Bank
-from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
 from models.http_client import Reply
 from models.privacy import PrivacyWish, grants
 from models.problems import InputsRefused, PeerUnavailable, TrainingRefused, Unavailable
 from models.scorecard import limits as rules
-from models.scorecard.bank import BankColumn, BankRounds, BankTraining, Words
+from models.scorecard.bank import BankColumn, BankRounds, BankTraining
 from models.scorecard.inputs import Opening as BankOpening
 from models.scorecard.limits import Limits
 from models.scorecard.options import FieldBinning
 from models.scorecard.rounds import ROUNDS, Plan, digests_of
+from models.scorecard.schemes import SCHEMES, Words, installed
 from models.training import (
     Column,
     Figures,
@@ -80,7 +80,7 @@ class _Played:
 
 @dataclass(frozen=True, repr=False)
 class _Product:
-    """What a round was opened with and what the node made of it: uint64 arrays (b, p) out, h and c back."""
+    """What a round was opened with and what the node made of it: (b, p) out, h and c back."""
 
     opening: Opening
     known: tuple[str, int, bytes, bytes, str]
@@ -172,7 +172,8 @@ class JointTraining(Resumable[Trained]):
     def _run(self) -> Exchange[Trained]:
         self._done = 0
         signed_plan, plan = yield from self._open()
-        shape = Plan(plan.rows, tuple(entry.bins for entry in plan.fields), len(self._columns), privacy=plan.privacy)
+        bins = tuple(entry.bins for entry in plan.fields)
+        shape = Plan(plan.rows, bins, len(self._columns), privacy=plan.privacy, scheme=plan.scheme)
         training = BankTraining(shape, self._labels, self._columns, self._limits, self._seeds())
         played = []
         for round_ in ROUNDS:
@@ -216,6 +217,7 @@ class JointTraining(Resumable[Trained]):
             node_fields=self._node_fields,
             binning=self._node_binning,
             privacy=self._privacy,
+            schemes=tuple(scheme for scheme in SCHEMES if installed(scheme)),
         )
         self._keep("project", self._cohort.project.encode())
         self._keep("open", wire.encode(request))  # so that it can be given up, whether or not it is answered
@@ -268,9 +270,8 @@ class JointTraining(Resumable[Trained]):
         b, p = training.encrypt()
         product = ProductRequest(b=wire.pack(b), p=wire.pack(p))
         answer = (yield from self._ask(node, f"{path}/product", product, ProductAnswer)).answer
-        shape = training.shape(round_)
-        h = wire.unpack(answer.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64, copy=False)
-        c = wire.unpack(answer.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64, copy=False)
+        shape, backend = training.shape(round_), training.backend
+        h, c = backend.unpack(shape, "h", answer.h), backend.unpack(shape, "c", answer.c)
         known = (plan.job, round_, opened.nonce, nonce, inputs.digest())
         return _Product(opening, known, (b, p), answer, h, c)
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from models.privacy import PlannedPrivacy, PrivacyWish
 from models.scorecard.options import FieldBinning
+from models.scorecard.schemes import Scheme
 from models.scorecard.tables import BinFigure
 from models.wire import Message, Signed
 
@@ -35,6 +36,7 @@ class OpenJob(Message):
     """Start a training on a cohort; `bank_columns` is the number of the bank's own columns (0 to 64).
 
     `node_fields` are those of the project's fields that are wanted, empty for all; `binning` says how they are binned.
+    `schemes` are those that the bank's program has: a node that trains under another refuses before anything counts.
     """
 
     project: str
@@ -44,6 +46,7 @@ class OpenJob(Message):
     node_fields: tuple[str, ...] = ()
     binning: tuple[FieldBinning, ...] = ()
     privacy: PrivacyWish | None = None
+    schemes: tuple[Scheme, ...] = ("lwe",)
 
 
 class FieldPlan(Message):
@@ -70,7 +73,7 @@ class JobPlan(Message):
     """What the node will answer: the bins of each field, bands, and what was reduced and why.
 
     `subjects` names the set of the cohort's subjects by a keyed digest that is the same in every project: noise and limits
-    hold for people, not for projects.
+    hold for people, not for projects. `scheme` is what the products are under.
     """
 
     job: str
@@ -85,6 +88,7 @@ class JobPlan(Message):
     binning: tuple[FieldBinning, ...] = ()
     group: GroupTerms | None = None
     privacy: PlannedPrivacy | None = None
+    scheme: Scheme = "lwe"
 
 
 class Column(Message):
@@ -151,21 +155,21 @@ class RoundOpened(Message):
 
 
 class ProductRequest(Message):
-    """b (uint64[V, N]) and p (uint64[V, n]), little-endian."""
+    """b and p; the sizes of all messages of a product follow from the plan (`models.scorecard.schemes`)."""
 
     b: bytes
     p: bytes
 
 
 class ProductAnswer(Message):
-    """h (uint64[J, n]) and c (uint64[J, V]), columns in an order that only the node knows."""
+    """h and c, columns in an order that only the node knows."""
 
     h: bytes
     c: bytes
 
 
 class RoundAnswer(Message):
-    """w (uint64[J, V]) and the bank's own exact integer moments (int64, empty in a round without)."""
+    """w and the bank's own exact integer moments (int64, empty in a round without)."""
 
     w: bytes
     moments: bytes

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from audit.log.witnesses import KnownWitness
 from audit.service.settings import ServiceSettings
+from models.scorecard.schemes import Scheme, installed
 from sharing_node.epochs.schedule import Nightly
 
 
@@ -60,6 +61,8 @@ class NodeSettings(ServiceSettings):
     """Passes over a matrix that a process makes at once; each uses all cores."""
     column_requests: Annotated[int, Field(ge=1, le=1024)] = 32
     """Requests for columns that wait in one process."""
+    masked_product: Scheme = "lwe"
+    """What trainings are under: ``lwe``, or ``paillier`` for who asks for a standardised scheme."""
     cohort_minimum: Annotated[int, Field(ge=1000)] = 1000
     """Fewest rows of a cohort."""
     column_r_squared: Annotated[float, Field(gt=0, le=0.70)] = 0.70
@@ -75,6 +78,12 @@ class NodeSettings(ServiceSettings):
         Nightly.parse(self.nightly_at, self.time_zone)
         if (self.build_backend == "dask") != bool(self.build_scheduler):
             raise ValueError("a build on Dask needs the scheduler's address, and nothing else does")
+        return self
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if not installed(self.masked_product):
+            raise ValueError("trainings under Paillier need the extra `paillier`: install xinqiao[paillier], or set lwe")
         return self
 
     @property

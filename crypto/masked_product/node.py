@@ -33,7 +33,8 @@ class NodeCommitments:
 class Answered:
     """A product that has answered, for a store: all that ``recover`` needs, and as secret as the node's columns.
 
-    ``order``: int64[J], little-endian. ``masks``: M, uint64[J, V], little-endian. ``request``: digest of (b, p).
+    ``order``: int64[J], little-endian. ``masks``: M, uint64[J, V], little-endian; under Paillier the bank's n and then U, each
+    a number of 384 bytes, big-endian. ``request``: digest of (b, p).
     """
 
     order: bytes

@@ -47,7 +47,7 @@ def digest_bp(b: NDArray[np.unsignedinteger[Any]], p: NDArray[np.unsignedinteger
     return _digest(b"b, p", b, p)
 
 
-def digest_hc(h: NDArray[np.uint64], c: NDArray[np.uint64]) -> bytes:
+def digest_hc(h: NDArray[np.unsignedinteger[Any]], c: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """SHA-256 of the node's reply."""
     return _digest(b"h, c", h, c)
 
@@ -61,5 +61,5 @@ def _digest(label: bytes, *arrays: NDArray[Any]) -> bytes:
     state = hashlib.sha256(b"xinqiao/masked-product/" + label)
     for array in arrays:
         state.update(f"{array.shape}".encode())
-        state.update(np.ascontiguousarray(array, "<u8").data)
+        state.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
     return state.digest()

@@ -1,5 +1,5 @@
 """The masked product under Paillier: ⟨x_j, α_v⟩ as in `crypto.masked_product`, for who asks for a standardised scheme (ISO/IEC
-18033-6). Same roles, same steps, one bank at a time; hundreds of times slower. Needs the extra `paillier`.
+18033-6). Same roles, same steps, one bank at a time; thirty times slower. Needs the extra `paillier`.
 
 All arithmetic on ciphertexts is modulo n². A row's vectors share one plaintext, 64 bits each, so that N rows are N ciphertexts.
 
@@ -21,6 +21,7 @@ There is no scale Δ: without LWE noise a product is exact but for g.
 
 from crypto.masked_product_paillier.bank import BankProduct, answer_sd
 from crypto.masked_product_paillier.node import NodeProduct
+from crypto.masked_product_paillier.packing import check
 from crypto.masked_product_paillier.replay import replay
 
-__all__ = ["BankProduct", "NodeProduct", "answer_sd", "replay"]
+__all__ = ["BankProduct", "NodeProduct", "answer_sd", "check", "replay"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crypto import noise
 from crypto.errors import ParameterError, ReuseRefused
-from crypto.masked_product.node import NodeCommitments
+from crypto.masked_product.node import Answered, NodeCommitments
 from crypto.masked_product.replay import digest_bp
 from crypto.masked_product.shape import Dense, OneHot, ProductShape
 from crypto.masked_product_paillier.packing import Bytes, check, expect, random_bytes, rows_of, unit, unpack
@@ -35,16 +35,27 @@ class NodeProduct:
     """The node, one session. ``columns`` fit ``shape``; ``secret_seed`` 32 secret bytes.
 
     The key of U, r and the order is HKDF(secret seed; session seed, shape, digest of b and p, digest of the columns): after a
-    crash the same request is answered by the same bytes, another request meets other masks.
+    crash the same request is answered by the same bytes, another request meets other masks. ``order_seed``, ``snapshot`` and
+    ``restore`` are as under LWE.
     """
 
-    def __init__(self, shape: ProductShape, session_seed: bytes, columns: OneHot | Dense, secret_seed: bytes) -> None:
+    def __init__(
+        self,
+        shape: ProductShape,
+        session_seed: bytes,
+        columns: OneHot | Dense,
+        secret_seed: bytes,
+        order_seed: bytes | None = None,
+    ) -> None:
         check(shape)
         check_seed(session_seed, "the session's seed")
         check_seed(secret_seed, "the node's secret seed")
+        if order_seed is not None:
+            check_seed(order_seed, "the order seed")
         columns.check(shape)
         self.shape = shape
-        self._session_seed, self._secret_seed, self._columns = session_seed, secret_seed, columns
+        self._session_seed, self._secret_seed, self._order_seed = session_seed, secret_seed, order_seed
+        self._columns = columns
         self._masks: _Masks | None = None
         self._commitments: NodeCommitments | None = None
         self._request, self._n = b"", 0
@@ -64,7 +75,7 @@ class NodeProduct:
         expect(b, (self.shape.rows, CIPHERTEXT_BYTES), "b")
         expect(p, (1, P_BYTES), "p")
         request = digest_bp(b, p)
-        if self._reply is None:
+        if self._masks is None:
             encoded = p.tobytes()
             key = PublicKey.decode(encoded[:PUBLIC_KEY_BYTES])
             verify_key(key, encoded[PUBLIC_KEY_BYTES:])
@@ -73,9 +84,27 @@ class NodeProduct:
             products = self._multiply(key, ciphertexts, masks)
             self._reply = rows_of([products[j] for j in masks.order.tolist()], CIPHERTEXT_BYTES)
             self._masks, self._request, self._n = masks, request, key.n
+        if self._reply is None:
+            raise ReuseRefused("this session has answered; send the stored reply again, or start a new session")
         if request != self._request:
             raise ReuseRefused("this session has served another request; start a new session with a new seed")
         return np.zeros((self.shape.columns, 0), np.uint8), self._reply.copy()
+
+    def snapshot(self) -> Answered:
+        """What ``restore`` goes on from; raises ``ParameterError`` before ``respond``, when there is nothing to keep."""
+        made = self.commitments()
+        assert self._masks is not None
+        numbers = rows_of([self._n, *self._masks.U], KEY_BYTES)
+        return Answered(self._masks.order.astype("<i8").tobytes(), numbers.tobytes(), self._request, made)
+
+    def restore(self, answered: Answered) -> None:
+        """Become the product that has answered: ``recover`` works, ``respond`` is refused. r has done its work."""
+        J = self.shape.columns
+        if self._masks is not None or (len(answered.order), len(answered.masks)) != (8 * J, KEY_BYTES * (1 + J)):
+            raise ParameterError("this state is of another product, or this product has answered by itself")
+        n, *U = (int.from_bytes(answered.masks[at : at + KEY_BYTES]) for at in range(0, len(answered.masks), KEY_BYTES))
+        self._masks = _Masks(np.frombuffer(answered.order, "<i8").astype(np.int64), U, [])
+        self._n, self._request, self._commitments = n, answered.request, answered.commitments
 
     def commitments(self) -> NodeCommitments:
         """Commitments to the columns and the masks of this reply; log them before the reply leaves."""
@@ -112,7 +141,7 @@ class NodeProduct:
             noise.prf(opening, label + b"".join(x.to_bytes(KEY_BYTES) for x in one)) for label, one in ((b"U", U), (b"r", r))
         ]
         self._commitments = NodeCommitments(noise.prf(opening, b"x" + data), hidden[1], b"", hidden[0])
-        return _Masks(noise.permutation(key, b"order", J), U, r)
+        return _Masks(noise.permutation(self._order_seed or key, b"order", J), U, r)
 
     def _residues(self, key: bytes, label: bytes, n: int) -> list[int]:
         stream = random_bytes(key, label, self.shape.columns * _MASK_BYTES)

@@ -9,6 +9,7 @@ Pure mathematics and pure state machines by role; services move the bytes. In re
 - `moments`   the moments of both sides and the penalised normal equations
 - `inputs`    what a bank opens to the office, and the office's checks and replay
 - `rounds`    the two rounds of the masked product: diagram, shapes, digests
+- `schemes`   what the product is under, LWE or Paillier: both roles, replay, sizes of messages
 - `bank`, `node`  the two roles; `messages` translates to and from the wire
 - `learner`   what the node learns from decoded values
 - `private`, `private_learner`  the same under differential privacy: what is protected, how much noise it takes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.masked_product import BankProduct, ProductShape
+from crypto.masked_product import ProductShape
 
 from .binning import Bins, column_bins
 from .inputs import BankVector, Opening, check_inputs
@@ -19,9 +19,9 @@ from .moments import standard_levels
 from .options import Trend
 from .private import clipped, own_bads, verify_label_noise
 from .rounds import COUNTS, ROUNDS, Plan, moments_of
+from .schemes import Backend, BankSide, Words
 from .woe import merged_bins, pooled_woe
 
-Words = NDArray[np.uint64]
 Codes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -97,10 +97,11 @@ def sent_levels(plan: Plan, column: BankColumn, number: int, labels: Codes, seed
 class BankRounds(ABC):
     """The rounds of one training at a bank, in their order: what alone and together with others has in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
         self._openings: dict[int, Opening] = {}
         self._round = 0
-        self._product: BankProduct | None = None
+        self._product: BankSide | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(round={self._round}, inputs=<secret>)"
@@ -121,20 +122,20 @@ class BankRounds(ABC):
             raise OutOfOrder("no further round can be opened now", "Finish the present one, or start a new training.")
         opening, shape = self.opening(self._round + 1), self.shape(self._round + 1)
         self._round += 1
-        self._product = BankProduct(shape, session_seed, opening.alphas[: len(shape.vectors)], opening.seed)
+        self._product = self.backend.bank(shape, session_seed, opening.alphas[: len(shape.vectors)], opening.seed)
 
     def encrypt(self) -> tuple[Words, Words]:
-        """(b, p): uint64[V, N] and uint64[V, n]."""
+        """(b, p), of the sizes that the scheme gives them."""
         return self._current.encrypt()
 
     def _close(self, h: Words, c: Words) -> Words:
-        """(h, c) → w uint64[J, V]; once a round, since two answers under one seed would tell it."""
+        """(h, c) → w; once a round, since two answers under one seed would tell it."""
         w = self._current.answer(h, c)
         self._product = None
         return w
 
     @property
-    def _current(self) -> BankProduct:
+    def _current(self) -> BankSide:
         if self._product is None:
             raise OutOfOrder("no round is open", "Open a round first.")
         return self._product
@@ -152,6 +153,7 @@ class BankTraining(BankRounds):
 
     Raises:
         InputRefused: the office would refuse these inputs; the reason names which.
+        LimitRefused: the plan's scheme is not installed here.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class BankTraining(BankRounds):
         limits: Limits,
         seeds: Sequence[bytes] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(plan.backend)
         if len(columns) != plan.bank_columns:
             raise InputRefused("wrong-vectors", f"The plan names {plan.bank_columns} columns of the bank")
         if plan.privacy is not None:
@@ -186,5 +188,5 @@ class BankTraining(BankRounds):
         return self.plan.shape(round_)
 
     def answer(self, h: Words, c: Words) -> tuple[Words, Integers]:
-        """(h, c) → w uint64[J, V] and the bank's moments."""
+        """(h, c) → w and the bank's moments."""
         return self._close(h, c), moments_of(self._openings[self._round], self._round, self.plan.own_noise)

@@ -21,6 +21,7 @@ from .metrics import brier, score_psi
 from .private import sentences
 from .release import Leakage, Release
 from .rounds import Plan
+from .schemes import rest
 
 
 class Budget(Message):
@@ -195,6 +196,7 @@ def statement(
             f"{plan.label_aggregates} sums of labels over its own columns, each with noise, and no label of one person.",
             f"noisy correlations of its columns with the bank's {plan.bank_columns} columns, and {moments} of the bank's "
             "columns with each other and with the labels, summed over all rows.",
+            rest(plan.scheme),
             "which of its subjects are in the cohort, from the alignment before.",
             *private_labels,
         ),

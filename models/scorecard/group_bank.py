@@ -44,7 +44,7 @@ class GroupBankTraining(BankRounds):
         limits: Limits,
         seeds: Sequence[bytes] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(part.plan.backend)
         self.part, self._limits = part, limits
         self._codes = tuple(np.asarray(column, dtype=np.uint8) for column in codes)
         self._labels = BankVector.of_labels(labels)

@@ -107,6 +107,7 @@ class MemberTraining(NodeTraining):
     @property
     def product(self) -> NodeProduct:
         """Of the open round; after `respond`."""
+        assert isinstance(self._current, NodeProduct), "only LWE adds answers of several banks"
         return self._current
 
     @property

@@ -17,7 +17,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 
-from crypto.masked_product import Dense, NodeProduct, OneHot, digest_bp, digest_hc, digest_w
+from crypto.masked_product import Dense, OneHot, digest_bp, digest_hc, digest_w
 from crypto.xof import derive_key
 from models.training import Verdict
 from models.wire import Signed, open_signed, pack
@@ -28,9 +28,9 @@ from .limits import InputRefused, Limits, OutOfOrder
 from .noise import NodeNoise
 from .private_learner import learner_of
 from .rounds import COUNTS, MOMENTS, ROUNDS, Digests, Plan, digest_moments
+from .schemes import NodeSide, Words
 from .snapshot import OtherVersion, PendingState, RoundState, TrainingState, array
 
-Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class NodeTraining:
         self._learner = learner_of(plan, columns, noise, limits, secrets.job_seed)
         self._round = COUNTS
         self._step = Step.OPEN
-        self._product: NodeProduct | None = None
+        self._product: NodeSide | None = None
         self._session_seed = b""
         self._macs: tuple[bytes, ...] = ()
         self._label_macs: list[bytes] = []
@@ -122,7 +122,7 @@ class NodeTraining:
         self._step = Step.RESPOND
 
     def respond(self, b: Words, p: Words) -> tuple[Words, Words]:
-        """(b, p) → (h, c): uint64[J, n] and uint64[J, V]."""
+        """(b, p) → (h, c), of the sizes that the scheme gives them."""
         self._expect(Step.RESPOND)
         h, c = self._current.respond(b, p)
         self._sent = (digest_bp(b, p).hex(), digest_hc(h, c).hex())
@@ -190,7 +190,7 @@ class NodeTraining:
         return self._learner
 
     def commitments(self) -> tuple[str, ...]:
-        """Hex commitments to the columns, u, f and M of this round, for the log before (h, c) leaves; after `respond`."""
+        """Hex commitments to the columns and the masks of this round, for the log before (h, c) leaves; after `respond`."""
         made = self._current.commitments()
         return tuple(part.hex() for part in (made.columns, made.u, made.f, made.masks))
 
@@ -247,18 +247,18 @@ class NodeTraining:
                 array(state.pending.moments, "<i8", (side, side)),
             )
 
-    def _product_of(self, session_seed: bytes) -> NodeProduct:
+    def _product_of(self, session_seed: bytes) -> NodeSide:
         counts = self._round == COUNTS
         columns = OneHot(self._columns.codes, self._columns.bins) if counts else Dense(self._learner.woe_columns())
         seed = derive_key(self._secrets.job_seed, b"xinqiao/scorecard/node-round/" + bytes([self._round]))
-        return NodeProduct(self.plan.shape(self._round), session_seed, columns, seed, self._order_seed())
+        return self.plan.backend.node(self.plan.shape(self._round), session_seed, columns, seed, self._order_seed())
 
     def _order_seed(self) -> bytes | None:
         """What the order of the columns comes from where the answers of several banks are added."""
         return None
 
     @property
-    def _current(self) -> NodeProduct:
+    def _current(self) -> NodeSide:
         if self._product is None:
             raise OutOfOrder("no round is open", "Open a round first.")
         return self._product

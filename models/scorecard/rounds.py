@@ -19,9 +19,10 @@
 
 Leakage. The node learns noisy bad counts of its bins and noisy moments of its columns with the labels and with the
 bank's columns, the bank's own exact moments, and nothing of one row. The bank learns, whatever it sends, nothing before
-the office's signed verdict: h is an LWE sample, c is uniform, and the shapes of all messages follow from row counts
-alone. After it: IV, VIF, correlations and tables of merged bins, with noise. A failed check runs the same schedule and
-answers "unusable". The office sees the opened vectors at positions that mean nothing to it.
+the office's signed verdict: h is an LWE sample (under Paillier there is none), c is uniform, and the shapes of all
+messages follow from row counts alone. After it: IV, VIF, correlations and tables of merged bins, with noise. A failed
+check runs the same schedule and answers "unusable". The office sees the opened vectors at positions that mean nothing
+to it.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto.masked_product import ProductShape, VectorSpec, digest_bp, digest_hc, digest_w, replay
+from crypto.masked_product import ProductShape, VectorSpec, digest_bp, digest_hc, digest_w
 from models.privacy import PlannedPrivacy
 
 from .inputs import Opening, check_inputs
 from .limits import InputRefused, Limits
 from .moments import CLIP, SCALE, bank_moments
 from .private import check_column_bounds, with_private_labels
+from .schemes import Backend, Scheme, Words, backend, check_scheme
 
 COUNTS, MOMENTS = 1, 2
 ROUNDS = (COUNTS, MOMENTS)
 
-Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
 LABELS = VectorSpec(bound=1, scale=1)
@@ -62,6 +63,10 @@ class Plan:
         banks: how many banks' products are summed.
         largest_rows: the largest cohort of these banks; 0 for `rows`.
         privacy: differential privacy, where it was asked for.
+        scheme: what the products are under.
+
+    Raises:
+        LimitRefused: the scheme does not serve such a training.
     """
 
     rows: int
@@ -70,6 +75,15 @@ class Plan:
     banks: int = 1
     largest_rows: int = 0
     privacy: PlannedPrivacy | None = None
+    scheme: Scheme = "lwe"
+
+    def __post_init__(self) -> None:
+        check_scheme(self.scheme, self.rows, self.banks, self.privacy is not None)
+
+    @property
+    def backend(self) -> Backend:
+        """The scheme's two roles, replay and messages; raises `LimitRefused` where it is not installed."""
+        return backend(self.scheme)
 
     @property
     def node_fields(self) -> int:
@@ -193,7 +207,7 @@ def replay_round(plan: Plan, round_: int, record: RoundRecord, limits: Limits) -
     h, c = record.answer
     if digest_hc(h, c).hex() != seen.answer:
         raise InputRefused("answer-not-the-nodes", f"The answer handed in for round {round_} is not the one the node sent")
-    recomputed = replay(plan.shape(round_), record.session_seed, opening.alphas, opening.seed, h, c)
+    recomputed = plan.backend.replay(plan.shape(round_), record.session_seed, opening.alphas, opening.seed, h, c)
     if recomputed.b_p.hex() != seen.product:
         raise InputRefused(
             "product-not-as-committed",

@@ -26,6 +26,7 @@ from models.scorecard.binning import bins_from_definition
 from models.scorecard.group_columns import check_definitions, common_columns
 from models.scorecard.group_node import MemberTraining, learn_counts, learn_moments
 from models.scorecard.rounds import COUNTS, MOMENTS
+from models.scorecard.schemes import check_scheme
 from models.training import FieldFigure, Figures, GroupTerms, JobPlan
 from models.wire import Signed, pack
 from sharing_node.aggregation import repository as aggregations
@@ -66,6 +67,7 @@ class Groups:
             self._node.check_still_willing(cohort.subjects, project, call.institution)
         with refusals():
             self._node.limits.check_cohort(len(cohort.subjects))
+            check_scheme(self._node.settings.masked_product, len(cohort.subjects), banks=2, private=False)
 
         def within(connection: Connection) -> Outcome:
             state.one_at_a_time(connection)

@@ -37,7 +37,7 @@ from models.scorecard.binning import bins_from_definition
 from models.scorecard.group import GroupPlan
 from models.scorecard.group_node import MemberTraining
 from models.scorecard.learner import NodeColumns, NodeField
-from models.scorecard.limits import Limits
+from models.scorecard.limits import LimitRefused, Limits
 from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.options import Trend
 from models.scorecard.rounds import Plan
@@ -92,12 +92,16 @@ class Opened:
         """What every shape follows from."""
         if self.group is not None:
             return self.group.plan.plan(self.cohort.bank)
-        return Plan(self.columns.rows, self.columns.bins, self.bank_columns, privacy=self.privacy)
+        return Plan(self.columns.rows, self.columns.bins, self.bank_columns, privacy=self.privacy, scheme=self._message.scheme)
 
-    @cached_property
+    @property
     def privacy(self) -> PlannedPrivacy | None:
         """As the plan has it."""
-        return wire.decode(self.signed_plan.payload, JobPlan).privacy
+        return self._message.privacy
+
+    @cached_property
+    def _message(self) -> JobPlan:
+        return wire.decode(self.signed_plan.payload, JobPlan)
 
     @property
     def size(self) -> int:
@@ -248,7 +252,7 @@ class Store:
             progress = wire.decode(sealer.open(f"progress/{stored.version}", stored.progress), _Progress)
             running = self.begin(self._opened(connection, sealer, stored))
             running.training.restore(progress.training)
-        except (Unsealable, OtherVersion) as error:
+        except (Unsealable, OtherVersion, LimitRefused) as error:
             raise NotFound(f"this training cannot go on here: {error}", advice=_AGAIN) from None
         running.version, running.round, running.transcripts = stored.version, progress.round, progress.transcripts
         return running

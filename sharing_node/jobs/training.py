@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
-from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
 from models.scorecard import limits as rules
 from models.scorecard.group import opening_specs
 from models.scorecard.group_node import MemberTraining
-from models.scorecard.rounds import Plan
+from models.scorecard.rounds import ROUNDS, Plan
+from models.scorecard.schemes import Scheme, check_scheme
 from models.training import (
     FieldPlan,
     JobPlan,
@@ -75,7 +75,7 @@ class Trainings:
         body: OpenJob = call.body
         if not 0 <= body.bank_columns <= MOST_BANK_COLUMNS or not 2 <= body.max_bins <= 20:
             raise BadMessage(f"bank_columns is 0 to {MOST_BANK_COLUMNS}, max_bins 2 to 20")
-        node = self._node
+        node, scheme = self._node, self._scheme(body)
         with call.engine.connect() as connection:
             project = state.project(connection, body.project)
             cohort = state.cohort(connection, body.cohort)
@@ -92,6 +92,7 @@ class Trainings:
         with refusals():
             limits.check_cohort(len(cohort.subjects))
             limits.check_trainings(used)
+            check_scheme(scheme, len(cohort.subjects), 1, (body.privacy or project.privacy) is not None)
             try:
                 columns, notes = node_columns(fields, raw, limits, asked, body.binning)
             except rules.FieldTooSparse as error:
@@ -100,12 +101,12 @@ class Trainings:
                     TrainingRefused(said, advice=error.accepted),
                     attach=lambda connection, _: state.count_training(connection, project.id, allowed),
                 ) from None
-        plan = Plan(columns.rows, columns.bins, body.bank_columns)
+        plan = Plan(columns.rows, columns.bins, body.bank_columns, scheme=scheme)
         with call.engine.connect() as connection:
             plan = replace(plan, privacy=privacy_ledger.planned(connection, project, body.privacy, plan))
         with refusals():
-            for round_ in (1, 2):
-                plan.shape(round_).check()
+            for round_ in ROUNDS:
+                plan.backend.check(plan.shape(round_))
         subjects = subject_set(node, cohort)
         job = secrets.token_hex(16)
         message = JobPlan(
@@ -120,6 +121,7 @@ class Trainings:
             notes=tuple(notes),
             binning=body.binning,
             privacy=plan.privacy,
+            scheme=plan.scheme,
         )
         signed = node.sign(message)
         running = self.store.begin(
@@ -173,9 +175,8 @@ class Trainings:
         body: ProductRequest = call.body
         running, number = self._find(call)
         plan, job = running.opened.plan, running.opened.job
-        vectors, n = len(plan.vectors(number)), PRODUCT.dimension
-        b = unpack(body.b, "<u8", (vectors, plan.rows), "b")
-        p = unpack(body.p, "<u8", (vectors, n), "p")
+        shape, backend = plan.shape(number), plan.backend
+        b, p = backend.unpack(shape, "b", body.b), backend.unpack(shape, "p", body.p)
         _expect_open(running, number)
         with refusals():
             h, c = running.training.respond(b, p)
@@ -193,7 +194,7 @@ class Trainings:
         shape = plan.shape(number)
         # A part of a training of several banks ends its product here; what answers it comes in the sum over them.
         alone = running.opened.group is None
-        w = unpack(body.w, "<u8", (shape.columns, len(shape.vectors)) if alone else (0,), "w")
+        w = plan.backend.unpack(shape, "w", body.w) if alone else unpack(body.w, "<u8", (0,), "w")
         side = 0 if number == 1 or not alone else plan.bank_columns + 2
         moments = unpack(body.moments, "<i8", (side, side), "moments")
         open_round = _expect_open(running, number)
@@ -254,6 +255,16 @@ class Trainings:
     def finished(self, connection: Connection, job: str) -> None:
         """Delete a training's state: what had to last is stored."""
         self.store.end(connection, job)
+
+    def _scheme(self, body: OpenJob) -> Scheme:
+        """What trainings are under here; raises `TrainingRefused` where the bank's program has it not."""
+        scheme = self._node.settings.masked_product
+        if scheme not in body.schemes:
+            raise TrainingRefused(
+                f"this data node trains under {scheme}, which the bank's program was installed without",
+                advice=f"Install it with the extra `{scheme}`, xinqiao[{scheme}]; nothing was counted.",
+            )
+        return scheme
 
     def _unusable(self, job: str, error: rules.InputRefused) -> Exception:
         problem = InputsRefused(error.reason, advice=error.accepted or None)

@@ -18,13 +18,15 @@ from models.consents import ConsentKind, Purpose
 from models.http_client import SignedClient
 from models.problems import PeerUnavailable
 from models.projects import ProjectKind
+from models.scorecard.schemes import SCHEMES, Scheme
 from tests.services import FIELDS, MODELLER, services
 
 ROWS = 1_010
 ANSWERS = 2 * 4 + 3  # in each round inputs, open, product and answer; the job, the replay and the verdict
 
 
-def test_every_answer_of_a_training_may_be_lost_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_answer_of_a_training_may_be_lost_once(tmp_path: Path, scheme: Scheme) -> None:
     rng = random.Random(4)
     customers = [f"c{n:04d}" for n in range(ROWS)]
     lost: dict[tuple[str, str], bytes] = {}
@@ -39,7 +41,7 @@ def test_every_answer_of_a_training_may_be_lost_once(tmp_path: Path) -> None:
         assert lost[path, key] == wire.encode(reply.answer)
         return reply
 
-    with services(tmp_path) as pair:
+    with services(tmp_path, node_settings={"masked_product": scheme}) as pair:
         values = {i: {f: round(rng.gauss(0, 1), 2) for f in FIELDS} for i in customers}
         pair.load(list(values.items()))
         pair.willing([f"opaque:{i}" for i in customers], ConsentKind.MODELLING)
@@ -70,3 +72,5 @@ def test_every_answer_of_a_training_may_be_lost_once(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match="no training of this model stopped"):
                 model.resume()
             assert model.release().card_.node.job == model.job_
+            assert model.plan_.scheme == scheme
+            assert ("Paillier" in model.leakage_.text()) is (scheme == "paillier")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -91,12 +91,12 @@ class Shadow:
             seed = session_seed(session_of(self.opened.job, number), answer.nonce, body.nonce)
             self.training.open_round(seed, macs_of(inputs, plan))
         elif isinstance(body, ProductRequest):
-            b = np.frombuffer(body.b, "<u8").reshape(-1, plan.rows)
-            h, c = self.training.respond(b, np.frombuffer(body.p, "<u8").reshape(b.shape[0], -1))
+            shape = plan.shape(number)
+            h, c = self.training.respond(*(plan.backend.unpack(shape, name, getattr(body, name)) for name in ("b", "p")))
             assert (answer.h, answer.c) == (wire.pack(h), wire.pack(c))
         elif isinstance(body, RoundAnswer):
             shape, side = plan.shape(number), 0 if number == 1 else plan.bank_columns + 2
-            w = np.frombuffer(body.w, "<u8").reshape(shape.columns, -1)
+            w = plan.backend.unpack(shape, "w", body.w)
             self.training.receive(w, np.frombuffer(body.moments, "<i8").reshape(side, side))
         else:
             transcripts = msgspec.msgpack.decode(cast(wire.Signed, body).payload)["transcripts"]
@@ -143,26 +143,46 @@ def other(ask: Ask) -> Ask:
 @pytest.mark.parametrize("restarts", [False, True], ids=["two workers in turn", "a new process for every step"])
 def test_any_process_takes_the_next_step(county: County, start: Callable[[], Worker], restarts: bool) -> None:
     """And the figures are, bit by bit, those of a process that nothing happened to."""
-    pair = [start(), start()]
-    shadow, turns = Shadow(pair[0]), iter(range(100))
+    pair, turns = [start(), start()], iter(range(100))
+    job = taken_in_turn(county, pair, lambda: start() if restarts else pair[next(turns) % 2])
+    with pytest.raises(Conflict, match="released before"):
+        pair[1].ask(release(job), key="another-key")
+
+
+def test_any_process_takes_the_next_step_under_paillier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = County(tmp_path, f"sqlite:///{tmp_path}/test.db", rows=1_000, bank_fields=1)
+    made.scheme = "paillier"
+    monkeypatch.setattr(records, "numeric_columns", made.numeric_columns)
+    with ExitStack() as stack:
+
+        def start() -> Worker:
+            worker = Worker(made)
+            stack.callback(worker.close)
+            return worker
+
+        taken_in_turn(made, [start(), start()], start, fields=tuple(made.made.node)[:5])
+
+
+def taken_in_turn(county: County, pair: list[Worker], worker: Callable[[], Worker], fields: tuple[str, ...] = ()) -> str:
+    """A training and its release, each step taken by another worker; the job's name."""
+    shadow, asked_for = Shadow(pair[0]), len(fields) or 8
 
     def ask(one: Ask) -> Any:
-        worker = start() if restarts else pair[next(turns) % 2]
-        answer = worker.ask(one)
+        answer = worker().ask(one)
         assert wire.encode(pair[0].ask(one)) == wire.encode(answer), "the same request gets the same bytes anywhere"
         shadow.follow(one, answer)
         return answer
 
-    figures = drive(train(county), ask)
-    assert len(figures.fields) == 8
-    assert kept(pair[0]) == (1, 8)
-    asked = release(figures.job)
-    released = start().ask(asked)
-    assert len(released.bands) == 1_200
+    figures = drive(train(county, fields=fields), ask)
+    assert len(figures.fields) == asked_for
+    assert kept(pair[0]) == (1, asked_for)
+    assert shadow.opened is not None
+    assert shadow.opened.plan.scheme == county.scheme
+    released = worker().ask(release(figures.job))
+    assert len(released.bands) == len(county.subjects)
     assert kept(pair[0]) == (0, 0), "what was learned is a model now, and nothing else stays"
-    assert wire.encode(pair[1].ask(asked)) == wire.encode(released)
-    with pytest.raises(Conflict, match="released before"):
-        pair[1].ask(asked, key="another-key")
+    assert wire.encode(pair[1].ask(release(figures.job))) == wire.encode(released)
+    return figures.job
 
 
 def test_of_two_requests_for_one_step_one_wins(county: County, workers: tuple[Worker, Worker]) -> None:

@@ -24,7 +24,6 @@ from audit.service.ledger import Ledger, Request
 from audit.service.outcome import Call, Outcome, Refused
 from audit.service.tables import add_gate_tables
 from audit.verifier.note import NoteSigner
-from crypto.lwe_params import PRODUCT
 from crypto.xof import session_seed
 from models import wire
 from models.catalogue import Catalogue, Field
@@ -37,6 +36,7 @@ from models.scorecard.bank import BankTraining, bank_columns
 from models.scorecard.limits import Limits
 from models.scorecard.messages import vector_infos
 from models.scorecard.rounds import ROUNDS, Plan
+from models.scorecard.schemes import SCHEMES, Scheme
 from models.training import (
     Figures,
     JobPlan,
@@ -95,6 +95,7 @@ class County:
     def __init__(
         self, folder: Path, url: str, *, rows: int = 1_200, bank_fields: int = 2, privacy: PrivacyWish | None = None
     ) -> None:
+        self.scheme: Scheme = "lwe"
         self.folder, self.url = folder, url
         self.made: Cohort = cohort(5, rows=rows, bank_fields=bank_fields)
         self.subjects = tuple(f"opaque:{n:06d}" for n in range(rows))
@@ -140,7 +141,10 @@ class Worker:
         )
         listed = SimpleNamespace(collection=county.subjects, objections=(), repairs=(), sensitive=())
         node = OneNode(
-            settings=cast(Any, SimpleNamespace(office_public_key=OFFICE_KEY.public_key, identity="opaque")),
+            settings=cast(
+                Any,
+                SimpleNamespace(office_public_key=OFFICE_KEY.public_key, identity="opaque", masked_product=county.scheme),
+            ),
             engine=self.engine,
             keys=keys,
             signing_key=keys.signing_key("statements"),
@@ -202,13 +206,24 @@ class Worker:
         return finish(draft, institution="bank-a", at=NOW, who={})
 
 
-def train(county: County, bank: str = "bank-a", *, usable: bool = True, privacy: PrivacyWish | None = None) -> Play:
+def train(
+    county: County,
+    bank: str = "bank-a",
+    *,
+    usable: bool = True,
+    privacy: PrivacyWish | None = None,
+    fields: tuple[str, ...] = (),
+) -> Play:
     """A bank's whole training as the requests it makes, each answered by `send`; the office's part is played here."""
     own = bank_columns(county.made.bank, county.made.labels, LIMITS)
-    opened = OpenJob(project=f"p-{bank}", cohort=f"c-{bank}", bank_columns=len(own), max_bins=5, privacy=privacy)
+    opened = OpenJob(
+        project=f"p-{bank}", cohort=f"c-{bank}", bank_columns=len(own), max_bins=5, node_fields=fields, privacy=privacy,
+        schemes=SCHEMES,
+    )  # fmt: skip
     signed: Signed = yield Ask("open", opened, {}, Signed)
     message = wire.decode(signed.payload, JobPlan)
-    plan = Plan(message.rows, tuple(entry.bins for entry in message.fields), len(own), privacy=message.privacy)
+    bins = tuple(entry.bins for entry in message.fields)
+    plan = Plan(message.rows, bins, len(own), privacy=message.privacy, scheme=message.scheme)
     training = BankTraining(plan, county.made.labels, own, LIMITS, seeds=[b"1" * 32, b"2" * 32])
     transcripts = []
     for number in ROUNDS:
@@ -225,9 +240,7 @@ def train(county: County, bank: str = "bank-a", *, usable: bool = True, privacy:
         b, p = training.encrypt()
         made: ProductAnswer = yield Ask("product", ProductRequest(b=wire.pack(b), p=wire.pack(p)), path, ProductAnswer)
         shape = plan.shape(number)
-        h = wire.unpack(made.h, "<u8", (shape.columns, PRODUCT.dimension), "h").astype(np.uint64)
-        c = wire.unpack(made.c, "<u8", (shape.columns, len(shape.vectors)), "c").astype(np.uint64)
-        w, moments = training.answer(h, c)
+        w, moments = training.answer(*(plan.backend.unpack(shape, name, getattr(made, name)) for name in ("h", "c")))
         answer = RoundAnswer(w=wire.pack(w), moments=wire.pack(moments))
         closed: RoundClosed = yield Ask("answer", answer, path, RoundClosed)
         transcripts.append(closed.transcript.digest())
