@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from audit.database import open_engine
 from audit.log import Log, Sequencer, log_tables
 from audit.service.gate import Gate
 from audit.service.leaves import LeafDraft
-from audit.service.outcome import Call, Outcome, Raw
+from audit.service.outcome import Call, Outcome, Raw, Shared
 from audit.verifier.note import NoteSigner
 from models.http_client import SignedClient
 from models.logged import Empty
@@ -42,7 +42,7 @@ class Directory:
 
 @dataclass
 class Service:
-    """A service of one gate: `/wait` holds its place until it is let go on, `/brief` records in a shared transaction."""
+    """A service of one gate: `/wait` holds its place until it is let go on; `/brief` and `/shared` share a transaction."""
 
     url: str
     engine: Engine
@@ -51,6 +51,7 @@ class Service:
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     may_end: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
+    together: list[int] = field(default_factory=list)
 
     def client(self, patience: float = 0.0) -> SignedClient:
         return SignedClient(self.url, OFFICER.id, KEY, patience=patience)
@@ -74,6 +75,16 @@ class Service:
 
         return Outcome(Empty(), [LeafDraft("note", {"name": name})], record, brief=True)
 
+    def shared(self, call: Call) -> Outcome:
+        name = call.path["name"]
+        return Outcome(Empty(), [LeafDraft("note", {"name": name})], brief=True, shared=Shared(self.note_all, name))
+
+    def note_all(self, connection: Connection, names: Sequence[str]) -> None:
+        self.together.append(len(names))
+        connection.execute(text("INSERT INTO noted VALUES (:name)"), [{"name": name} for name in names])
+        if "refused" in names:
+            raise Conflict("not this one")
+
     def noted(self) -> list[str]:
         with self.engine.connect() as connection:
             return sorted(connection.execute(text("SELECT name FROM noted")).scalars())
@@ -93,6 +104,7 @@ def service(tmp_path: Path, database_url: str) -> Iterator[Service]:
     gate.logged("POST", "/wait", action="wait", roles=roles, takes=Empty)(made.wait)
     gate.logged("POST", "/fail", action="fail", roles=roles, takes=Empty)(made.fail)
     gate.logged("POST", "/brief/{name}", action="note", roles=roles, takes=Empty)(made.brief)
+    gate.logged("POST", "/shared/{name}", action="note", roles=roles, takes=Empty)(made.shared)
     gate.public("GET", "/healthz", why="says that it runs")(lambda _: Raw(b"ok\n"))
     with engine.begin() as connection:
         metadata.create_all(connection)
@@ -146,14 +158,15 @@ def test_a_busy_database_is_told_as_such(service: Service, error: Exception) -> 
     assert broken.value.status == 500
 
 
-def test_brief_requests_share_a_transaction_and_one_that_is_refused_hurts_nobody(service: Service) -> None:
+@pytest.mark.parametrize("path", ["/brief", "/shared"])
+def test_brief_requests_share_a_transaction_and_one_that_is_refused_hurts_nobody(service: Service, path: str) -> None:
     names = [*(f"n{n}" for n in range(12)), "refused"]
     begun = threading.Barrier(len(names))
 
     def note(name: str) -> Exception | None:
         begun.wait(30)
         try:
-            post(service, f"/brief/{name}", patience=30.0)
+            post(service, f"{path}/{name}", patience=30.0)
         except Problem as problem:
             return problem
         return None
@@ -163,6 +176,7 @@ def test_brief_requests_share_a_transaction_and_one_that_is_refused_hurts_nobody
     assert [type(outcome) for outcome in outcomes] == [type(None)] * 12 + [Conflict]
     assert service.noted() == sorted(names[:-1])
     assert leaves(service) == len(names)
+    assert (sum(service.together) >= len(names)) is (path == "/shared")
 
 
 def test_the_same_brief_request_at_once_is_done_once(service: Service) -> None:
