@@ -94,7 +94,8 @@ def test_a_consent_from_the_window_to_its_withdrawal(sign_in: SignIn, console: P
     window.tick("归集授权")
     window.shot("consents-new")
     window.press("登记授权")
-    window.wait_for("经办人 李娜")
+    window.wait_for("凭证")
+    assert "经办人 李娜" in window.text
     assert "归集授权" in window.text
     assert "查询授权" in window.text
     assert window.text.count("有效") >= 2

@@ -13,10 +13,12 @@ import typer
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from sqlalchemy import Table, select
 from stdnum.cn import ric
 from typer.testing import CliRunner, Result
 
 from audit.archive_cli import verify_archive
+from audit.office.rights_tables import dispute, repair_case
 from bank_client import Bank, authorised_check
 from models.disputes import AnswerCorrection, Corrections, Filing
 from models.identity import parse_id
@@ -56,6 +58,13 @@ def verify(file: Path, keys: list[str]) -> Result:
     app = typer.Typer()
     app.command()(verify_archive)
     return CliRunner().invoke(app, [str(file), "--office-key", keys[0], "--node-key", keys[1]])
+
+
+def case_of(console: Place, table: Table) -> str:
+    """The subject's latest case; other people have theirs in the same list."""
+    with console.pair.office.office.engine.connect() as connection:
+        latest = select(table.c.id).where(table.c.subject == SUBJECT).order_by(table.c.filed_at.desc())
+        return str(connection.execute(latest).scalars().first())
 
 
 def disputed(console: Place, table: str) -> tuple[str, ...]:
@@ -118,7 +127,7 @@ def test_a_subjects_journey(sign_in: SignIn, window: Browser, desk: Browser, con
     desk.press("本人权益")
     desk.wait_for("本人自助提出")
     desk.shot("rights-start")
-    desk.follow("td.id a")
+    desk.follow(f"a[href='/rights/disputes/{case_of(console, dispute)}']")
     desk.wait_for("我流转入的是 21.5 亩")
     desk.wait_for("合同.jpg")
     desk.tab_to("请来源单位核查什么")
@@ -180,7 +189,7 @@ def test_a_clerk_does_not_decide_what_they_filed(console: Place, sign_in: SignIn
     window.press("提交申请")
     window.wait_for("审查中")
     window.go(f"{console.url}/rights")
-    window.follow("td.id a")
+    window.follow(f"a[href='/rights/repairs/{case_of(console, repair_case)}']")
     window.wait_for("罚款已缴清")
     window.tab_to("理由（告知本人）")
     window.keys("材料齐全")
