@@ -1,5 +1,5 @@
 """The masked product under Paillier: ⟨x_j, α_v⟩ as in `crypto.masked_product`, for who asks for a standardised scheme (ISO/IEC
-18033-6). Same roles, same steps, one bank at a time; thirty times slower. Needs the extra `paillier`.
+18033-6). Same roles, same steps, one bank at a time; more than ten times slower. Needs the extra `paillier`.
 
 All arithmetic on ciphertexts is modulo n². A row's vectors share one plaintext, 64 bits each, so that N rows are N ciphertexts.
 

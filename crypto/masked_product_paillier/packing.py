@@ -36,7 +36,7 @@ def check(shape: ProductShape) -> None:
     if shape.banks != 1:
         raise ParameterError("under Paillier each bank has a key of its own; products of several banks need the LWE backend")
     if len(shape.vectors) > MOST_VECTORS:
-        raise ParameterError(f"a plaintext holds {MOST_VECTORS} vectors; ask for the others in another session")
+        raise ParameterError(f"under Paillier a plaintext holds {MOST_VECTORS} vectors, labels included; use fewer columns")
     for v in range(len(shape.vectors)):
         most = shape.rows * shape.column_bound * shape.vectors[v].integer_bound + _TAIL * answer_sd(shape, v)
         if most >> (SLOT_BITS - 1):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Refused
+from crypto.errors import ParameterError
 from crypto.xof import session_seed
 from models.problems import BadMessage, Conflict, Forbidden, InputsRefused, NotFound, TrainingRefused
 from models.scorecard import limits as rules
@@ -54,13 +55,15 @@ def subject_set(node: Node, cohort: StoredCohort) -> bytes:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn the scorecard's refusals into problem documents."""
+    """Turn the scorecard's refusals, and those of sizes that no product serves, into problem documents."""
     try:
         yield
     except rules.OutOfOrder as error:
         raise Conflict(error.reason, advice=error.accepted or None) from None
     except rules.Refused as error:
         raise TrainingRefused(error.reason, advice=error.accepted or None) from None
+    except ParameterError as error:
+        raise TrainingRefused(str(error)) from None
 
 
 class Trainings:

@@ -29,7 +29,7 @@ from models import wire
 from models.aggregation import ENDED, AggregationPlan, AggregationPurpose, Phase
 from models.consents import ConsentKind, Purpose
 from models.group_training import GroupPhase, GroupState
-from models.problems import InputsRefused, TooFewBanks, Unusable
+from models.problems import InputsRefused, TooFewBanks, TrainingRefused, Unusable
 from models.projects import ProjectKind
 from models.scorecard.group_columns import propose, read_definitions
 from models.scorecard.limits import Limits
@@ -214,6 +214,16 @@ def test_a_bank_joins_with_the_same_terms_or_not_at_all(pair: Services, banks: B
         banks.training(JoinsOnly, name, "bank-b", other).join()  # type: ignore[attr-defined]
     found = banks.banks["bank-b"].node.get(f"/groups/{_group(pair, name)}", GroupState)
     assert (found.phase, found.joined, found.plan) == (GroupPhase.JOINING, ("bank-a",), None)
+
+
+def test_a_node_under_paillier_opens_no_training_of_several_banks(
+    pair: Services, banks: Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = project(pair, "standardised", THREE)
+    monkeypatch.setattr(pair.settings, "masked_product", "paillier")
+    with pytest.raises(TrainingRefused, match="only LWE adds masked answers of several banks") as refused:
+        banks.training(JoinsOnly, name, "bank-a", banks.group("first")).join()  # type: ignore[attr-defined]
+    assert "Train alone" in refused.value.next_step
 
 
 def test_a_bank_gives_no_share_for_a_second_round_over_fewer_banks() -> None:

@@ -87,10 +87,11 @@ def test_products_are_right_to_the_stated_noise(done: Done) -> None:
 def test_replay_repeats_every_byte_and_names_other_input(done: Done) -> None:
     again = done.backend.replay(done.shape, SESSION, done.alphas, BANK_SEED, *done.reply)
     assert (again.b_p, again.w) == (digest_bp(*done.request), digest_w(done.w))
-    if done.backend is lwe:  # under Paillier other vectors have another key, which opens nothing of this reply
-        other = done.alphas.copy()
-        other[0, 0] = 1 - abs(other[0, 0])
-        assert done.backend.replay(done.shape, SESSION, other, BANK_SEED, *done.reply).b_p != again.b_p
+    other = done.alphas.copy()
+    other[0, 0] = 1 - abs(other[0, 0])
+    lied = done.backend.replay(done.shape, SESSION, other, BANK_SEED, *done.reply)
+    assert lied.b_p != again.b_p
+    assert lied.w != again.w
 
 
 def test_commitments_are_those_of_the_vectors(done: Done) -> None:
@@ -113,6 +114,36 @@ def test_everything_is_used_once(done: Done) -> None:
     if done.shape.columns > 1:
         with pytest.raises(ReuseRefused):
             done.bank.answer(h, c[::-1].copy())
+
+
+def test_a_product_that_has_answered_goes_on_elsewhere_and_never_answers_again(done: Done) -> None:
+    def fresh() -> Any:
+        return done.backend.NodeProduct(done.shape, SESSION, done.columns, NODE_SEED)
+
+    with pytest.raises(ParameterError):
+        fresh().snapshot()
+    kept, again = done.node.snapshot(), fresh()
+    again.restore(kept)
+    assert np.array_equal(again.recover(done.w), done.node.recover(done.w))
+    assert again.commitments() == done.node.commitments()
+    assert again.snapshot() == kept
+    with pytest.raises(ReuseRefused):
+        again.respond(*done.request)
+    for spoilt in (replace(kept, masks=kept.masks[:-8]), replace(kept, order=kept.order + bytes(8))):
+        with pytest.raises(ParameterError):
+            fresh().restore(spoilt)
+    with pytest.raises(ParameterError):
+        done.node.restore(kept)
+    assert "masks" not in repr(kept)
+
+
+def test_under_one_order_seed_equal_places_are_equal_columns(done: Done) -> None:
+    orders = []
+    for seed in (NODE_SEED, b"\x05" * 32):
+        node = done.backend.NodeProduct(done.shape, SESSION, done.columns, seed, b"\x06" * 32)
+        node.respond(*done.request)
+        orders.append(node.snapshot().order)
+    assert orders[0] == orders[1]
 
 
 def test_what_is_handed_out_can_be_changed_without_harm(done: Done) -> None:

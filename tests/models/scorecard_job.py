@@ -18,6 +18,7 @@ from models.scorecard.limits import InputRefused, Limits
 from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.noise import alpha_mac
 from models.scorecard.rounds import ROUNDS, Plan, RoundRecord, replay_job
+from models.scorecard.schemes import Scheme
 from models.training import Verdict
 from models.wire import Signed, sign
 
@@ -74,10 +75,12 @@ class Job:
         own: list[BankColumn] | None = None,
         job_seed: bytes = b"s" * 32,
         privacy: PlannedPrivacy | None = None,
+        scheme: Scheme = "lwe",
+        limits: Limits = LIMITS,
     ) -> Job:
-        columns = node_columns(made)
+        columns = node_columns(made, limits)
         own = bank_columns(made.bank, made.labels, LIMITS) if own is None else own
-        plan = Plan(columns.rows, columns.bins, len(own), privacy=privacy)
+        plan = Plan(columns.rows, columns.bins, len(own), privacy=privacy, scheme=scheme)
         secrets = NodeSecrets(noise_key=b"n" * 32, job_seed=job_seed)
         node = NodeTraining("job", plan, columns, cohort_root=b"root", secrets=secrets, limits=LIMITS)
         bank = BankTraining(plan, made.labels, own, LIMITS, seeds=[b"1" * 32, b"2" * 32])

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from audit.service.settings import UnknownSetting
+from models.scorecard import schemes
 from sharing_node.settings import NodeSettings
 from tests.conftest import ROOT
 
@@ -44,6 +45,17 @@ def test_an_unknown_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> 
         NodeSettings.from_environment()
 
 
+def test_trainings_under_paillier_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert NodeSettings.from_environment().masked_product == "lwe"
+    monkeypatch.setenv(f"{PREFIX}MASKED_PRODUCT", "paillier")
+    assert NodeSettings.from_environment().masked_product == "paillier"
+    monkeypatch.setattr(schemes, "find_spec", lambda _name: None)
+    with pytest.raises(ValidationError, match=r"xinqiao\[paillier\]"):
+        NodeSettings.from_environment()
+    monkeypatch.setenv(f"{PREFIX}MASKED_PRODUCT", "lwe")
+    NodeSettings.from_environment()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -52,6 +64,7 @@ def test_an_unknown_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> 
         ("MEAN_R_SQUARED", "0.46"),
         ("EPOCH_HOURS", "25"),
         ("IDENTITY", "anything"),
+        ("MASKED_PRODUCT", "elgamal"),
         ("DATABASE_URL", "postgresql+psycopg://node:postgres@db/node"),
         ("DATABASE_URL", "postgresql+psycopg://node@db/node"),
     ],

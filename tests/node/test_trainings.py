@@ -18,17 +18,19 @@ from audit.database import writing
 from crypto.masked_product import NodeProduct
 from crypto.xof import session_seed
 from models import wire
-from models.problems import Conflict, Forbidden, InputsRefused, NotFound, Problem
+from models.privacy import PrivacyWish
+from models.problems import Conflict, Forbidden, InputsRefused, NotFound, Problem, TrainingRefused
 from models.scorecard.limits import Limits
 from models.scorecard.messages import macs_of
 from models.scorecard.node import NodeSecrets, NodeTraining
 from models.scorecard.snapshot import TrainingState
-from models.training import OpenRound, ProductRequest, RoundAnswer, RoundInputs, session_of
+from models.training import OpenJob, OpenRound, ProductRequest, RoundAnswer, RoundInputs, session_of
 from sharing_node.jobs import running as running_module
 from sharing_node.jobs.running import KEPT_SECONDS, MOST_RUNNING, Opened, Running
 from sharing_node.keys import KeyStore
 from sharing_node.records import repository as records
 from sharing_node.sealing import Sealer
+from sharing_node.state import repository as state
 from sharing_node.state.tables import JobRow, TrainingColumnRow, TrainingRow
 from tests.node.trainings import OFFICE_KEY, Ask, County, Worker, drive, release, train
 
@@ -161,6 +163,26 @@ def test_any_process_takes_the_next_step_under_paillier(tmp_path: Path, monkeypa
             return worker
 
         taken_in_turn(made, [start(), start()], start, fields=tuple(made.made.node)[:5])
+
+
+def test_what_a_node_under_paillier_does_not_train_is_refused_before_anything_counts(
+    county: County, start: Callable[[], Worker]
+) -> None:
+    county.scheme = "paillier"
+    worker, ask = start(), next(train(county))
+    opening = cast(OpenJob, ask.body)
+    wish = PrivacyWish(epsilon=1.0, protects=("labels",))
+    for changed, why in (
+        ({"schemes": ("lwe",)}, "installed without"),
+        ({"privacy": wish}, "Differential privacy is accounted for with the errors of LWE"),
+    ):
+        with pytest.raises(TrainingRefused, match=why) as refused:
+            worker.ask(replace(ask, body=wire.replace(opening, **changed)), key=why)
+        assert "LWE" in refused.value.next_step or "xinqiao[paillier]" in refused.value.next_step
+    with pytest.raises(TrainingRefused, match="47 vectors"):
+        worker.ask(replace(ask, body=wire.replace(opening, bank_columns=47)), key="too many columns")
+    with worker.engine.connect() as connection:
+        assert state.trainings_used(connection, opening.project) == 0
 
 
 def taken_in_turn(county: County, pair: list[Worker], worker: Callable[[], Worker], fields: tuple[str, ...] = ()) -> str:

@@ -17,13 +17,25 @@ from crypto.xof import session_seed
 from models import wire
 from models.logged import Empty
 from models.privacy import PlannedPrivacy
-from models.problems import BadMessage, BadSignature, Conflict, Forbidden, InputsRefused, NotFound, OverBudget, Suspended
+from models.problems import (
+    BadMessage,
+    BadSignature,
+    Conflict,
+    Forbidden,
+    InputsRefused,
+    NotFound,
+    OverBudget,
+    Suspended,
+    Unavailable,
+)
 from models.projects import ProjectKind, Target
+from models.scorecard import schemes
 from models.scorecard.inputs import Opening as BankOpening
 from models.training import (
     Column,
     FieldPlan,
     FileInputs,
+    GroupTerms,
     JobPlan,
     Opening,
     Receipt,
@@ -269,6 +281,22 @@ def test_inputs_that_are_refused_before_the_round(lab: World, made: Cohort) -> N
     for problem, opening in cases:
         with pytest.raises(problem):
             run.file(opening)
+
+
+def test_a_scheme_that_cannot_be_replayed_is_told_before_a_round(
+    lab: World, made: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(lab, made)
+    plan = wire.replace(wire.decode(run.plan.payload, JobPlan), scheme="paillier")
+    several = wire.replace(plan, group=GroupTerms(group="g", banks=("bank-a", "bank-b"), columns=(), largest_rows=ROWS))
+    with pytest.raises(InputsRefused, match="only LWE adds"):
+        run.file(run.opening(1), plan=lab.by_node(several))
+    with monkeypatch.context() as without:
+        without.setattr(schemes, "find_spec", lambda _name: None)
+        with pytest.raises(Unavailable, match="under Paillier") as refused:
+            run.file(run.opening(1), plan=lab.by_node(plan))
+    assert "xinqiao[paillier]" in refused.value.next_step
+    run.file(run.opening(1), plan=lab.by_node(plan))
 
 
 @pytest.mark.attack
