@@ -38,7 +38,7 @@ HEADINGS: dict[str, tuple[str, str]] = {
 """Column, Chinese heading, English heading; lists within a cell are separated by semicolons."""
 LINE, REASON = ("行号", "line"), ("原因", "reason")
 """What a file of left-out rows has in front; it may be corrected and filed again as it is."""
-_KINDS = {"归集": "collection", "建模": "modelling", "查询": "query"}
+_KINDS = {"采集": "collection", "建模": "modelling", "查询": "query"}
 _PURPOSES = {"贷款审批": "loan-approval", "贷后管理": "post-loan", "联合建模": "modelling", "全部": ANY}
 _EVERYTHING = {"全部": ANY, "": ""}
 

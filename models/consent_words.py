@@ -9,7 +9,7 @@ from models.consent_receipts import ConsentStatement, Language, Named
 from models.consents import ANY, Capture, Consent, ConsentKind, Purpose, Withdrawer
 
 _KINDS = {
-    ConsentKind.COLLECTION: ("归集授权：同意归集本人（本单位）的信用数据并用于查询", "Collection: data may be held and served"),
+    ConsentKind.COLLECTION: ("采集授权：同意采集本人（本单位）的信用数据并用于查询", "Collection: data may be held and served"),
     ConsentKind.MODELLING: ("建模授权：同意数据参加联合建模", "Modelling: rows may join a joint model's training"),
     ConsentKind.QUERY: ("查询授权：同意查询本人（本单位）的信用数据", "Query: the bank may ask"),
 }

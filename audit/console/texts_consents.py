@@ -20,7 +20,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "consents-add": ("办理授权", "Take a consent"),
     "consents-drive": ("批量登记（村组集中办理）", "A village's consents at once"),
     "consents-kind": ("授权种类", "Kind"),
-    "consents-kind-collection": ("归集授权", "Collection"),
+    "consents-kind-collection": ("采集授权", "Collection"),
     "consents-kind-modelling": ("建模授权", "Modelling"),
     "consents-kind-query": ("查询授权", "Query"),
     "consents-state": ("状态", "State"),
@@ -60,7 +60,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "consents-receipt": ("凭证", "Receipt"),
     "consents-withdraw": ("撤回", "Withdraw"),
     "consents-withdraw-title": ("撤回授权", "Withdraw a consent"),
-    "consents-withdraw-lead": ("撤回后，从下一次查询起生效；归集授权撤回后，下一期数据中不再有此人的记录。"
+    "consents-withdraw-lead": ("撤回后，从下一次查询起生效；采集授权撤回后，下一期数据中不再有此人的记录。"
                                "撤回不可恢复，只能重新授权。",
                                "It counts from the next question on; after a collection consent the record is absent from the "
                                "next epoch. Nothing but a new consent brings it back."),

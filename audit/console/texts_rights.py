@@ -58,7 +58,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "rights-archive-ground": ("依据：{basis}", "Legal ground: {basis}"),
     "rights-archive-at": ("{at} 由数据节点出具并签名", "Made out and signed by the data node on {at}"),
     "rights-archive-none": ("数据节点没有此人的记录。", "The data node holds no record."),
-    "rights-archive-unconsented": ("没有有效的归集授权：这些数据不向任何银行提供。",
+    "rights-archive-unconsented": ("没有有效的采集授权：这些数据不向任何银行提供。",
                                    "No collection consent stands: no bank is given any of this."),
     "rights-archive-json": ("下载（JSON，含签名）", "Download (JSON, with signatures)"),
     "rights-from": ("来源 {department}，数据日期 {as_of}，{loaded} 收到", "from {department}, of {as_of}, received {loaded}"),

@@ -85,18 +85,18 @@ def test_a_consent_from_the_window_to_its_withdrawal(sign_in: SignIn, console: P
     # file a collection and a query consent to the bank
     window.press("办理授权")
     window.wait_for("扫描件只留在本平台")
-    window.tick("归集授权")
+    window.tick("采集授权")
     window.choose("授权给", "bank-a")
     window.tab_to("登记授权")
     window.keys(Keys.ENTER)
     window.wait_for("请上传授权书扫描件")
     upload(window, "已签字授权书的扫描件", form)
-    window.tick("归集授权")
+    window.tick("采集授权")
     window.shot("consents-new")
     window.press("登记授权")
     window.wait_for("凭证")
     assert "经办人 李娜" in window.text
-    assert "归集授权" in window.text
+    assert "采集授权" in window.text
     assert "查询授权" in window.text
     assert window.text.count("有效") >= 2
     window.shot("consents-person")

@@ -204,9 +204,9 @@ def test_the_command_verifies_offline(world: World, tmp_path: Path) -> None:
     for file in (kept, scanned):
         done = CliRunner().invoke(app, [str(file), *given])
         assert done.exit_code == 0, done.output
-        assert "归集授权" in done.output
+        assert "采集授权" in done.output
         assert "Good: the office signed this" in done.output
-    kept.write_text(kept.read_text(encoding="utf-8").replace("归集授权", "建模授权"), encoding="utf-8")
+    kept.write_text(kept.read_text(encoding="utf-8").replace("采集授权", "建模授权"), encoding="utf-8")
     assert "建模授权" not in CliRunner().invoke(app, [str(kept), *given]).output, "the words of the file prove nothing"
     refused: dict[str, list[str]] = {
         "another office": [str(kept), "--office-key", base64.b64encode(bytes(31) + b"\1").decode(), *given[2:]],

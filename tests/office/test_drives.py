@@ -16,7 +16,7 @@ from tests.office.world import World
 CITIZEN = "11010519491231002X"
 HEADING = ",".join(HEADINGS)
 GOOD = (
-    "opaque:v1,归集,全部,全部,全部,,2026-01-01,2029-12-31,,,,",
+    "opaque:v1,采集,全部,全部,全部,,2026-01-01,2029-12-31,,,,",
     f"{CITIZEN},查询,bank-a,贷款审批;贷后管理,land;credit,,2026/01/01,2029-12-31,,,,",
     "opaque:v1,collection,*,*,,real_estate_count,2026-01-01,2029-12-31,bank-a/li,村支书周,signed-form,",
 )
@@ -75,7 +75,7 @@ def test_good_rows_are_filed_and_the_others_named_by_line_and_reason(world: Worl
 def test_rows_that_were_left_out_come_back_to_be_corrected(world: World) -> None:
     wrong, right = (
         "opaque:w1,查询,bank-a,贷款审批,全部,,2026-13-01,2029-12-31,,,,",
-        "opaque:w2,归集,全部,全部,全部,,2026-01-01,2029-12-31,,,,",
+        "opaque:w2,采集,全部,全部,全部,,2026-01-01,2029-12-31,,,,",
     )
     data = table(right, wrong, encoding="gb18030", heading=",".join(zh for zh, _ in HEADINGS.values()))
     filed = file(world, data)
@@ -89,7 +89,7 @@ def test_rows_that_were_left_out_come_back_to_be_corrected(world: World) -> None
 
 
 def test_what_a_spreadsheet_would_compute_is_written_as_text() -> None:
-    data = table("=1+1,归集,全部,全部,全部,,2026-01-01,2029-12-31,,,,")
+    data = table("=1+1,采集,全部,全部,全部,,2026-01-01,2029-12-31,,,,")
     from models.consents import DriveFault
 
     assert "'=1+1" in left_out(data, (DriveFault(line=2, reason="x"),)).decode("utf-8-sig")
