@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bank_client.alignment import AlignedCohort, Progress, silent
 from bank_client.exchange import Exchange, Resumable
 from bank_client.session import Bank
+from crypto.errors import InvalidCiphertext
 from crypto.xof import session_seed
 from models import wire
 from models.http_client import Reply
@@ -237,7 +238,11 @@ class JointTraining(Resumable[Trained]):
         product = yield from self._product(signed_plan, plan, training, round_)
         self._step(f"round {round_}: product")
         # (4) w and the own moments → the node's signed transcript
-        w, moments = training.answer(product.h, product.c)
+        try:
+            w, moments = training.answer(product.h, product.c)
+        except InvalidCiphertext as error:  # under Paillier not all words are ciphertexts
+            detail = f"the node's product does not open: {error}"
+            self._bank.damaged("product", detail, artefacts=(wire.encode(product.answer),))
         response = RoundAnswer(w=wire.pack(w), moments=wire.pack(moments))
         closed = yield from self._ask(self._bank.node, f"/jobs/{plan.job}/rounds/{round_}/answer", response, RoundClosed)
         transcript = self._bank.from_node(closed.answer.transcript, RoundTranscript)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,17 @@ import bank_client
 from bank_client import AlignedCohort, Bank, JointScorecard
 from bank_client.applicants import REFUSED, UNKNOWN, Applicants
 from bank_client.frames import columns_of
+from bank_client.joint_training import JointTraining
 from bank_client.plots import draw_roc, draw_woe
 from bank_client.private_query import CheckResult
 from models import wire
-from models.problems import NoConsent
+from models.problems import Damaged, NoConsent
 from models.scorecard.bank import bank_columns
 from models.scorecard.card import LeakageStatement, ModelCard, NodeCard, metrics
 from models.scorecard.limits import Limits
+from models.scorecard.rounds import Plan
+from models.scorecard.schemes import backend
+from models.training import ProductAnswer
 from tests.bank.test_config import SETTINGS
 from tests.bank.test_config import load as load_config
 
@@ -226,6 +231,26 @@ def test_unknown_applicants_count_as_average_and_refused_ones_get_nothing(bank: 
 def test_the_nodes_card_is_the_one_that_was_signed(bank: Bank) -> None:
     model = released(bank)
     assert wire.decode(model.node_card_.payload, NodeCard) == model.card_.node
+
+
+@pytest.mark.attack
+def test_a_product_that_does_not_open_is_kept_as_evidence(bank: Bank) -> None:
+    """Under Paillier a node may send what is no ciphertext; the bank gives no answer to it, which could tell of its key."""
+    spoilt = ProductAnswer(h=b"", c=bytes(768))
+
+    class Spoilt(JointTraining):
+        def _product(self, *_arguments: Any) -> Any:
+            yield from ()
+            return SimpleNamespace(answer=spoilt, h=np.zeros((1, 0), np.uint8), c=np.zeros((1, 768), np.uint8))
+
+    shape, seed = Plan(1_000, (1,), 0, scheme="paillier").shape(1), bytes(32)
+    product = backend("paillier").bank(shape, seed, np.zeros((1, 1_000), np.int64), seed)
+    cohort = AlignedCohort("p1", "c1", bytes(32), ("opaque:1",), 1)
+    play = Spoilt(bank, cohort, np.zeros(1, np.uint8), [])._play(*cast(Any, (None, None, product, 1)))
+    with pytest.raises(Damaged, match="does not open"):
+        next(play)
+    [kept] = (bank.config.data_dir / "evidence").iterdir()
+    assert wire.encode(spoilt) in kept.read_bytes()
 
 
 def test_plots_are_drawn(bank: Bank, tmp_path: Path) -> None:
