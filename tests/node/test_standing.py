@@ -72,9 +72,10 @@ class World:
 
         office = SimpleNamespace(project_suspended=lambda _id: self.suspended)
         keys = SimpleNamespace(secret=lambda _name: b"n" * 32)
+        settings = SimpleNamespace(identity="opaque", masked_product="lwe")
         catalogue = Catalogue(tuple(Field(name=n, category="c", label_zh=n, mode="O", grade="L1") for n in self.project.fields))
         self.node = OneNode(
-            cast(Any, SimpleNamespace(identity="opaque")), engine, cast(Any, keys), KEY, cast(OfficeLink, office), catalogue,
+            cast(Any, settings), engine, cast(Any, keys), KEY, cast(OfficeLink, office), catalogue,
             Limits(),
             cast(Any, None), cast(Any, None),
         )  # fmt: skip
