@@ -156,7 +156,7 @@ def test_a_withdrawal_is_in_the_receipt_and_counts_for_the_same_consent_alone(wo
     assert statement.withdrawn_at >= statement.filed_at
     assert statement.withdrawn_by == Withdrawer.SUBJECT
     assert "撤回" in words_of(statement)
-    assert one.id not in str([leaf for leaf in world.leaves() if leaf["action"] == "consent.revoke"])
+    assert repr(one.id) not in str([leaf for leaf in world.leaves() if leaf["action"] == "consent.revoke"])
     swapped = wire.replace(receipt, withdrawal=receipt_of(world, other).withdrawal)
     with pytest.raises(LogError):
         open_consent_receipt(swapped, *keys(world))
