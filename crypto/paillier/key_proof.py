@@ -50,7 +50,7 @@ def prove_key(key: PrivateKey) -> bytes:
 
 
 def verify_key(key: PublicKey, proof: bytes) -> None:
-    """Check the proof; about a sixth of a second.
+    """Check the proof; about an eighth of a second.
 
     Raises:
         InvalidProof: n is prime or has a small factor, a root is missing, out of range or wrong, or steps are not those of h.
