@@ -165,6 +165,11 @@ class SecondClerks:
         return Outcome(answer, [LeafDraft("act.decide", facts, opening)], record)
 
 
+def lapse(connection: Connection, before: int) -> int:
+    """Forget what acts that name people were about, where they still wait and were filed before; how many."""
+    return approvals.lapse_acts(connection, NAMES_SUBJECTS, before)
+
+
 def _joined(given: Outcome, done: Outcome) -> Outcome:
     """One transaction for the act and for the decision on it; the act's leaves come first."""
 

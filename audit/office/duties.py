@@ -94,8 +94,7 @@ def _overdue_reports(connection: Connection, office: Office, now: int) -> int:
     )
     today, zone, given = day_at(now, office.settings.zone), office.settings.zone, 0
     for row in connection.execute(query).all():
-        key = ("report-overdue", row.bank, today.toordinal())
-        if counts.add(connection, {key: 1})[key] > 1:
+        if not _first(connection, "report-overdue", row.bank, today.toordinal()):
             continue
         alarms.raise_alarm(
             connection,
@@ -113,17 +112,22 @@ def _overdue_openings(connection: Connection, now: int) -> int:
     """One alarm for every answer to an exposure check that a bank was to open and has not for so many days."""
     given = 0
     for demand in exposures.demands(connection, state=exposures.OPEN):
-        if demand.at > now - OPENING_DAYS * DAY:
+        late = demand.at <= now - OPENING_DAYS * DAY
+        if not late or not _first(connection, "opening-overdue", f"{demand.question}/{demand.bank}"):
             continue
-        key = ("opening-overdue", f"{demand.question}/{demand.bank}", 0)
-        if counts.add(connection, {key: 1})[key] == 1:
-            alarms.raise_alarm(
-                connection,
-                at=now,
-                kind="opening-overdue",
-                institution=demand.bank,
-                about=f"exposure check {demand.question}",
-                detail=f"an auditor demanded its answer more than {OPENING_DAYS} days ago, and it is not opened",
-            )
-            given += 1
+        alarms.raise_alarm(
+            connection,
+            at=now,
+            kind="opening-overdue",
+            institution=demand.bank,
+            about=f"exposure check {demand.question}",
+            detail=f"an auditor demanded its answer more than {OPENING_DAYS} days ago, and it is not opened",
+        )
+        given += 1
     return given
+
+
+def _first(connection: Connection, kind: str, about: str, day: int = 0) -> bool:
+    """Whether this warning was not given before (on this day)."""
+    key = (kind, about, day)
+    return counts.add(connection, {key: 1})[key] == 1

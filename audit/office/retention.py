@@ -17,7 +17,6 @@ from audit.database import writing
 from audit.office import acts
 from audit.office.office import OFFICE, Office
 from audit.office.records import CLASSES, MINIMUM, OPENINGS, RecordClass, parse_periods
-from audit.office.store import approvals
 from audit.office.store import retention as store
 from audit.office.subjects import canonical
 from audit.service.leaves import LeafDraft, finish
@@ -57,8 +56,10 @@ class Retaining(Rounds):
         periods = self._periods
         done = [self._purge(one, now, now - periods[one.name] * DAY) for one in CLASSES]
         done.append(self._purge_openings(now, now - periods[OPENINGS] * DAY))
-        done.append(self._drop_bundles(now, now - periods[OPENINGS] * DAY))
-        done.append(self._lapse_acts(now, now - acts.DAYS * DAY))
+        # Bundles go with the first access in them that is purged, and with the openings at the latest.
+        done.append(self._forget(BUNDLES, now, now - periods[OPENINGS] * DAY, store.drop_bundles_before))
+        # What waits for a second clerk and can only be declined is not kept for whom it names.
+        done.append(self._forget(ACTS, now, now - acts.DAYS * DAY, acts.lapse))
         return done
 
     def _purge(self, one: RecordClass, now: int, before: int) -> RetentionRun:
@@ -86,18 +87,10 @@ class Retaining(Rounds):
             start, total = following, total + gone
         return self._remember(RetentionRun(at=now, name=OPENINGS, before=before, count=total), start)
 
-    def _drop_bundles(self, now: int, before: int) -> RetentionRun:
-        """Bundles go with the first access in them that is purged, and with the openings at the latest."""
+    def _forget(self, name: str, now: int, before: int, forget: Callable[[Connection, int], int]) -> RetentionRun:
+        """What is little enough for one transaction; `forget` says how many went."""
         with writing(self._office.engine) as connection:
-            run = RetentionRun(at=now, name=BUNDLES, before=before, count=store.drop_bundles_before(connection, before))
-            self._leave(connection, run)
-        return self._remember(run)
-
-    def _lapse_acts(self, now: int, before: int) -> RetentionRun:
-        """What waits for a second clerk and can only be declined is not kept for whom it names."""
-        with writing(self._office.engine) as connection:
-            count = approvals.lapse_acts(connection, acts.NAMES_SUBJECTS, before)
-            run = RetentionRun(at=now, name=ACTS, before=before, count=count)
+            run = RetentionRun(at=now, name=name, before=before, count=forget(connection, before))
             self._leave(connection, run)
         return self._remember(run)
 
