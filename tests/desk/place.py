@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ class Place:
         return self.folder / f"{person.replace('/', '.')}.pem"
 
     def build(self, bank: str) -> None:
-        """The next epoch, from the office's list as it is now."""
+        """The next epoch, from the office's list as it is now; what was filed before counts in it."""
+        time.sleep(1 - time.time() % 1)  # the list is of a second, and a consent of that very second may not be in it
         self.pair.app.state.node._eligibility = None
         self.pair.build(self.tables[bank])
 
