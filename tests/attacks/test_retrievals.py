@@ -6,7 +6,7 @@ must not. So tens of thousands of subjects, present and absent, are asked for at
 
 Criterion: every present record is returned byte for byte, every absent one is None, nothing else happens; and a parameter
 set outside its proven range is refused wherever one can be given. Naive builds, kept below: noise above what the decoding
-allows, which fails at once; a client that picks columns by two bytes, which misses present subjects.
+allows, which fails at once; a client that picks columns by one byte, which misses present subjects.
 """
 
 from __future__ import annotations
@@ -117,14 +117,17 @@ def too_much_noise(epoch: MadeEpoch, records: dict[str, bytes], rng: random.Rand
         return retrieve(epoch, BATCH, records, rng)["error"]
 
 
-def columns_by_two_bytes(epoch: MadeEpoch, records: dict[str, bytes], rng: random.Random) -> int:
-    """A client that compares two bytes of a tag with the boundaries: how many present records it misses."""
+def columns_by_one_byte(epoch: MadeEpoch, records: dict[str, bytes], rng: random.Random) -> int:
+    """A client that compares one byte of a tag with the boundaries: how many present records of a batch it misses.
+
+    With two bytes it misses a handful of a whole small table, and by chance none of those that are asked for.
+    """
 
     def column_of(self: SealedTable, tag: bytes) -> int:
-        return max(sum(boundary[:2] <= tag[:2] for boundary in self._boundaries) - 1, 0)
+        return max(sum(boundary[:1] <= tag[:1] for boundary in self._boundaries) - 1, 0)
 
     with patch.object(SealedTable, "column_of", column_of):
-        return retrieve(epoch, 4 * BATCH, records, rng)["error"]
+        return retrieve(epoch, BATCH, records, rng)["error"]
 
 
 # ---------------------------------------------------------------------- the campaign
@@ -140,10 +143,10 @@ def campaign(count: int, seed: int) -> dict[str, Any]:
     assert min(outcomes["present"], outcomes["absent"]) > count / 3
     naive = {
         "too_much_noise": too_much_noise(epoch, records, rng),
-        "columns_by_two_bytes": columns_by_two_bytes(epoch, records, rng),
+        "columns_by_one_byte": columns_by_one_byte(epoch, records, rng),
     }
     assert naive["too_much_noise"] > BATCH / 2
-    assert naive["columns_by_two_bytes"] > 0
+    assert naive["columns_by_one_byte"] > BATCH / 8
     result: dict[str, Any] = {
         "subjects": len(records),
         "columns": epoch.manifest.columns,
