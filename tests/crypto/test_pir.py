@@ -85,7 +85,7 @@ def test_queries_for_one_column_look_unrelated_and_uniform() -> None:
     queries = np.stack([client.query(7)[0] for _ in range(200)])
     assert len(np.unique(queries[:, 7])) == 200
     top = (queries >> np.uint32(24)).ravel()
-    assert stats.chisquare(np.bincount(top, minlength=256)).pvalue > 1e-6
+    assert stats.chisquare(np.bincount(top, minlength=256)).pvalue > 1e-9
 
 
 @pytest.mark.parametrize("bad", [(0, 0), (202, 1023), (77, 500)])
@@ -102,12 +102,12 @@ def test_one_vector_would_miss_half_of_the_errors_of_two_to_the_31() -> None:
     hint = HINT.copy()
     hint[3, 4] ^= np.uint32(2**31)
     found = 0
-    for _ in range(40):
+    for _ in range(200):
         try:
             pir.check_hint(TABLE, hint, SEED, vectors=1)
         except InvalidHint:
             found += 1
-    assert 5 < found < 35
+    assert 50 < found < 150  # 7 sigma
 
 
 def test_another_table_seed_or_size_is_found() -> None:
