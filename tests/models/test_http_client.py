@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -65,7 +67,8 @@ class Server:
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
-    with patch.object(http_client.time, "sleep", made.pauses.append):
+    # The client's clock alone: other threads of this process sleep as they did.
+    with patch.object(http_client, "time", SimpleNamespace(monotonic=time.monotonic, sleep=made.pauses.append)):
         yield made
     made.close()
 
