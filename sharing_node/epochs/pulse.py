@@ -28,6 +28,7 @@ class Pulse:
         self._now = ("", 0, 0)
         self._written = ("", 0, 0)
         self._lost = False
+        self._beating = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="build-pulse", daemon=True)
 
@@ -61,9 +62,10 @@ class Pulse:
                 continue  # the lease is prolonged at the next beat, or lost
 
     def _beat(self) -> None:
-        now = self._now
-        with writing(self._node.engine) as connection:
-            self._lease.hold(connection)
-            if now != self._written:
-                builds.progress(connection, self._build.table, self._build.epoch, *now)
-        self._written = now
+        with self._beating:  # or a beat that began earlier would write an earlier stage over a later one
+            now = self._now
+            with writing(self._node.engine) as connection:
+                self._lease.hold(connection)
+                if now != self._written:
+                    builds.progress(connection, self._build.table, self._build.epoch, *now)
+            self._written = now
