@@ -162,6 +162,7 @@ def test_an_officer_reads_it(county: County) -> None:
     assert found.record is not None
     assert (found.record.fields, found.record.disputed) == (WHOLE, ("demo_level",))
     assert "县级" not in repr(found)
+    county.object("marked", "demo_level", is_open=False)
 
 
 def without(record: CheckRecord, field: str, source: str = "") -> CheckRecord:
