@@ -17,7 +17,7 @@ ORIGIN = "log.example/node"
 SIGNER = NoteSigner.from_seed(ORIGIN, b"l" * 32)
 OFFICE = CosignatureSigner.from_seed("log.example/office", b"o" * 32)
 BANK = CosignatureSigner.from_seed("log.example/bank", b"b" * 32)
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 
 
 def make_log(url: str, **options: Any) -> Log:

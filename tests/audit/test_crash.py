@@ -68,7 +68,7 @@ def test_killed_between_two_steps(database_url: str, tmp_path: Path, point: str)
     for count in (1, 3):
         process = FORK.Process(target=die_at, args=(database_url, mark, said, point, count))
         process.start()
-        process.join(60)
+        process.join(300)
         assert process.exitcode == 9
     acknowledged = [json.loads(line) for line in said.read_text().splitlines()]
     log = make_log(database_url)

@@ -30,6 +30,7 @@ from models.problems import Busy, Conflict, Problem
 from tests.office.world import free_port, serving
 
 PLACES = 4
+PATIENCE = 120.0  # seconds that nothing takes, on however busy a machine
 KEY = Ed25519PrivateKey.generate()
 OFFICER = Person(id="b/o", institution="b", name="o", role=Role.LOAN_OFFICER, key=KEY.public_key().public_bytes_raw())
 BANK = Institution(id="b", name="b", kind=InstitutionKind.BANK, licence="1")
@@ -58,7 +59,7 @@ class Service:
 
     def wait(self, call: Call) -> Outcome:
         self.entered.release()
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(PATIENCE)
         return Outcome(Empty(), [LeafDraft("wait")])
 
     def fail(self, call: Call) -> Outcome:
@@ -110,7 +111,7 @@ def service(tmp_path: Path, database_url: str) -> Iterator[Service]:
         metadata.create_all(connection)
         connection.execute(text("CREATE TABLE noted (name VARCHAR(64) PRIMARY KEY)"))
     with serving(app, port), Sequencer(log) as sequencer:
-        assert sequencer.wait_ready(30)
+        assert sequencer.wait_ready(PATIENCE)
         yield made
         made.may_end.set()
     engine.dispose()
@@ -131,13 +132,13 @@ def test_beyond_its_places_a_service_is_busy_and_says_when_to_come_again(service
     with ThreadPoolExecutor(PLACES + 1) as pool:
         held = [pool.submit(post, service, "/wait") for _ in range(PLACES)]
         for _ in held:
-            assert service.entered.acquire(timeout=30)
+            assert service.entered.acquire(timeout=PATIENCE)
         with pytest.raises(Busy) as caught:
             post(service, "/wait")
         assert caught.value.retry_after
         with service.client() as client:
             assert client.get_raw("/healthz") == b"ok\n"
-        patient = pool.submit(post, service, "/wait", None, 30.0)
+        patient = pool.submit(post, service, "/wait", None, PATIENCE)
         service.may_end.set()
         assert len({reply.result().leaves[0].index for reply in [*held, patient]}) == PLACES + 1
     assert leaves(service) == PLACES + 1, "who was told to come again was denied nothing, and leaves no leaf"
@@ -164,9 +165,9 @@ def test_brief_requests_share_a_transaction_and_one_that_is_refused_hurts_nobody
     begun = threading.Barrier(len(names))
 
     def note(name: str) -> Exception | None:
-        begun.wait(30)
+        begun.wait(PATIENCE)
         try:
-            post(service, f"{path}/{name}", patience=30.0)
+            post(service, f"{path}/{name}", patience=PATIENCE)
         except Problem as problem:
             return problem
         return None
@@ -183,7 +184,7 @@ def test_the_same_brief_request_at_once_is_done_once(service: Service) -> None:
     begun = threading.Barrier(4)
 
     def note(_: int) -> Any:
-        begun.wait(30)
+        begun.wait(PATIENCE)
         return post(service, "/brief/same", key="same-key-always").leaves
 
     with ThreadPoolExecutor(4) as pool:
