@@ -60,17 +60,28 @@ PEOPLE = {
 }
 
 
+_held: dict[int, socket.socket] = {}
+MOST_HELD = 32
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that this machine gives to nobody else meanwhile: it stays bound, and nobody listens, until `serving` takes it."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # whoever is to serve there may still bind it
+    holder.bind(("127.0.0.1", 0))
+    port = int(holder.getsockname()[1])
+    _held[port] = holder
+    if len(_held) > MOST_HELD:  # the oldest has found its server, or was never to have one
+        _held.pop(next(iter(_held))).close()
+    return port
 
 
 @contextmanager
 def serving(app: FastAPI, port: int) -> Iterator[None]:
     """Run an app on a port until the block ends."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="on"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    held = _held.pop(port, None)
+    thread = threading.Thread(target=server.run, args=(None if held is None else [held],), daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
