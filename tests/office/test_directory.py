@@ -12,7 +12,7 @@ from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role, ServiceKeys
 from models.problems import Conflict, NotFound, Problem, Unusable
 from models.projects import Target
-from tests.office.world import World
+from tests.office.world import PATIENT, World
 
 
 def person(person_id: str, role: Role, key: bytes | None = None, **changes: object) -> Person:
@@ -46,7 +46,7 @@ def test_the_directory_is_signed_again_after_a_while(world: World) -> None:
 
 
 def test_published_keys_are_those_in_use(world: World) -> None:
-    keys = wire.decode(httpx2.get(f"{world.url}/keys").content, ServiceKeys)
+    keys = wire.decode(httpx2.get(f"{world.url}/keys", **PATIENT).content, ServiceKeys)
     assert keys.statement_key == world.office.keys.statement.public_key().public_bytes_raw()
     assert VerifierKey.parse(keys.log_key) == world.office.log.signer.key
     assert VerifierKey.parse(keys.witness_key) == world.office.witness_key

@@ -20,7 +20,7 @@ from models import wire
 from models.logged import Empty
 from models.tables import Evidence
 from tests.office.test_manifests import alarms
-from tests.office.world import World, free_port, running, serving
+from tests.office.world import PATIENT, World, free_port, running, serving
 
 
 def test_evidence_raises_an_alarm_and_is_kept(world: World) -> None:
@@ -35,7 +35,7 @@ def offer(world: World, signer: NoteSigner, entries: list[bytes], old: int = 0) 
     root = root_of([leaf_hash(entry) for entry in entries])
     note = sign_checkpoint(Checkpoint(signer.key.name, len(entries), root), signer)
     body = f"old {old}\n\n{note}"
-    return httpx2.post(f"{world.url}/witness/add-checkpoint", content=body.encode())
+    return httpx2.post(f"{world.url}/witness/add-checkpoint", content=body.encode(), **PATIENT)
 
 
 @pytest.mark.attack
@@ -79,7 +79,7 @@ def test_the_offices_log_is_cosigned_by_the_node(tmp_path: Path) -> None:
         origin = world.office.log.origin
         app.include_router(witness_router(Witness(signer, {origin: [world.office.log.signer.key]}, Memory())))
         with serving(app, port):
-            note = world.office.log.wait_cosigned(0, 20.0)
+            note = world.office.log.wait_cosigned(0, 60.0)
             open_checkpoint(note, [world.office.log.signer.key], [signer.key], quorum=1)
-            published = httpx2.get(f"{world.url}/log/checkpoint").content
+            published = httpx2.get(f"{world.url}/log/checkpoint", **PATIENT).content
             open_checkpoint(published, [world.office.log.signer.key], [signer.key], quorum=1)

@@ -11,7 +11,7 @@ from models import wire
 from models.http_signatures import Request, sign_request
 from models.parties import Role
 from models.problems import URN
-from tests.office.world import PEOPLE, World
+from tests.office.world import PATIENT, PEOPLE, World
 
 SERVICES = {"node/service": Role.NODE, "office/service": Role.OFFICE, "office/window": Role.WINDOW}
 ONE_OF_EACH = {role: person for person, role in {**PEOPLE, **SERVICES}.items()}
@@ -19,7 +19,7 @@ ONE_OF_EACH = {role: person for person, role in {**PEOPLE, **SERVICES}.items()}
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False) as client:
+    with httpx2.Client(**PATIENT) as client:
         yield client
 
 
@@ -71,7 +71,7 @@ def test_a_role_never_enrolled_or_a_wrong_key_is_nobody(world: World, http: http
 def test_a_signed_request_is_taken_once(world: World) -> None:
     request = Request("GET", f"{world.url}/eligibility", {"content-type": wire.CONTENT_TYPE}, b"")
     sign_request(request, "node/service", world.keys["node/service"])
-    statuses = [httpx2.get(request.url, headers=request.headers).status_code for _ in range(2)]
+    statuses = [httpx2.get(request.url, headers=request.headers, **PATIENT).status_code for _ in range(2)]
     assert statuses == [200, 401]
     # signed for one address, sent to another
-    assert httpx2.get(f"{world.url}/projects/x", headers=request.headers).status_code == 401
+    assert httpx2.get(f"{world.url}/projects/x", headers=request.headers, **PATIENT).status_code == 401

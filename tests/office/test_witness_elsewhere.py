@@ -16,7 +16,7 @@ from audit.witness.setup import set_up
 from tests.audit import reference
 from tests.audit.test_witness import body
 from tests.office.test_manifests import alarms
-from tests.office.world import free_port, running, serving
+from tests.office.world import PATIENT, free_port, running, serving
 
 NODE_LOG = NoteSigner("node.test/log", Ed25519PrivateKey.from_private_bytes(b"n" * 32))
 
@@ -29,12 +29,13 @@ def test_a_fork_that_a_witness_elsewhere_holds_is_an_alarm_once(tmp_path: Path, 
     address = f"http://127.0.0.1:{port}/witness"
     named = {"own_witness": f"{key} {address}", "node_log": str(NODE_LOG.key)}
     with serving(create_app(settings), port), running(tmp_path / "office", **named) as world:
-        assert httpx2.post(f"{world.url}/witness/add-checkpoint", content=b"").status_code == 404, "not in this service"
+        asked_here = httpx2.post(f"{world.url}/witness/add-checkpoint", content=b"", **PATIENT)
+        assert asked_here.status_code == 404, "not in this service"
         assert world.office.witness_key == key
         watch = ForkWatch(world.office)
         for entries in ([b"a"], [b"b"]):
             note = reference.checkpoint_note(entries, NODE_LOG)
-            httpx2.post(f"{address}/add-checkpoint", content=body(0, entries, note=note))
+            httpx2.post(f"{address}/add-checkpoint", content=body(0, entries, note=note), **PATIENT)
         assert watch.run_once() == 1
         assert watch.run_once() == 1
         found = [alarm for alarm in alarms(world) if alarm.kind == "fork"]
