@@ -252,8 +252,8 @@ def statement(month: str, **changes: Any) -> CoverageStatement:
 
 
 def test_the_nodes_statement_is_kept_once_a_month_and_leads_back_to_its_leaf(asked: World) -> None:
-    quarter = quarter_of(asked)
     month = this_month(asked)
+    quarter = Quarter(int(month[:4]), (int(month[5:]) + 2) // 3)  # the month's, which is by UTC
     signed = asked.by_node(statement(month))
     asked.client("node/steward").logged("/statements/coverage", signed, Empty)
     asked.client("node/op").logged("/statements/coverage", signed, Empty)
@@ -266,7 +266,7 @@ def test_the_nodes_statement_is_kept_once_a_month_and_leads_back_to_its_leaf(ask
     with pytest.raises(Unusable):
         asked.client("node/op").logged("/statements/coverage", asked.by_node(statement("2026-13")), Empty)
     with pytest.raises(Unusable):
-        asked.client("node/op").logged("/statements/coverage", asked.by_node(statement(f"{quarter.year + 1}-01")), Empty)
+        asked.client("node/op").logged("/statements/coverage", asked.by_node(statement(f"{quarter.year + 1}-12")), Empty)
     with pytest.raises(Forbidden):
         asked.officer.logged("/statements/coverage", signed, Empty)
     seen = figures(asked, quarter.year)
@@ -342,7 +342,7 @@ def test_a_correction_names_what_it_replaces_and_figures_move_in_tens(fresh: Wor
         file(fresh, line(), corrects=first.digest)
     with pytest.raises(Unusable, match="not over"):
         file(fresh, line(), back=0)
-    fresh.clock.shift += 92 * DAY
+    fresh.clock.shift += quarter_of(fresh).ends(fresh.office.settings.zone) + DAY - fresh.now
     # In 万元 instead of yuan, a quarter later.
     with pytest.raises(Unusable, match="10 times"):
         file(fresh, line(agricultural=6_000, agricultural_borrowers=6, loans=20_000, borrowers=20))
