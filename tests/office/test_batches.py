@@ -94,28 +94,30 @@ def ask(world: World, batch_id: str, *subjects: str, person: str = "bank-a/li", 
 
 
 def test_from_filing_to_tickets(village: World) -> None:
-    new = batch(village)
+    people = ("opaque:u1", "opaque:u2", "opaque:u3")  # whom no other test asks about
+    village.consented(*people)
+    new = batch(village, subjects=people)
     reply = village.officer.logged("/batches", new, BatchStatus)
     assert (reply.answer.id, reply.answer.state, reply.answer.count, reply.answer.asked) == (new.id, "filed", 3, 0)
     leaf = village.leaves()[reply.leaves[0].index]
     assert leaf["facts"] == {"batch": new.id, "project": "p1", "purpose": "loan-approval", "count": 3}
     assert new.place not in str(leaf)
     with pytest.raises(NotApproved, match="filed, not approved"):
-        ask(village, new.id, *VILLAGE)
+        ask(village, new.id, *people)
     assert decide(village, new.id).state == "approved"
     before = len(village.leaves())
     with settings(village, officer_checks=1):  # the batch's tickets are not the officer's
-        assert ask(village, new.id, *VILLAGE) == ["", "", ""]
+        assert ask(village, new.id, *people) == ["", "", ""]
     leaves = village.leaves()[before:]
     assert [leaf["facts"]["batch"] for leaf in leaves] == [new.id] * 3
     told = status(village, new.id)
     assert (told.state, told.reason, told.asked) == ("approved", "the village meeting agreed", 3)
     assert told.place == new.place
-    accesses = village.client("office/audit").logged("/accesses", AccessQuery(subject=VILLAGE[0]), Accesses).answer.accesses
+    accesses = village.client("office/audit").logged("/accesses", AccessQuery(subject=people[0]), Accesses).answer.accesses
     assert [(access.outcome, access.batch) for access in accesses] == [("granted", new.id)]
     with village.office.engine.connect() as connection:
         row = connection.execute(select(tables.ticket).where(tables.ticket.c.digest == accesses[0].ticket)).one()
-    assert (row.subject, row.batch) == (VILLAGE[0], new.id)
+    assert (row.subject, row.batch) == (people[0], new.id)
     assert of_kind(village, "walk") == []
 
 

@@ -214,13 +214,13 @@ def test_a_review_date_is_within_what_the_office_allows(joint: World) -> None:
 def test_suspended_models_serve_nothing_and_are_in_the_directory(joint: World) -> None:
     serving(joint, "s1")
     change(joint, "s1", "suspended")
-    assert [(one.model, one.state) for one in joint.directory().ended_models] == [("s1", "suspended")]
+    assert [(one.model, one.state) for one in joint.directory().ended_models if one.model == "s1"] == [("s1", "suspended")]
     with pytest.raises(Suspended, match="as the board decided"):
         ask(joint, "s1")
     with pytest.raises(Suspended):
         seal(joint, "s1", epoch=2)
     change(joint, "s1", "approved")
-    assert joint.directory().ended_models == ()
+    assert "s1" not in {one.model for one in joint.directory().ended_models}
     assert ask(joint, "s1")
 
 
