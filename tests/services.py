@@ -176,6 +176,7 @@ def services(
     identity: str = "opaque",
     described: Catalogue | None = None,
     node_settings: dict[str, Any] | None = None,
+    office_settings: dict[str, Any] | None = None,
 ) -> Iterator[Services]:
     """An office and a node with everybody of the office's world enrolled; no data yet. `described` is their catalogue."""
     home, port = folder / "node", free_port()
@@ -184,7 +185,7 @@ def services(
     shared: dict[str, Any] = {"identity": identity, "catalogue": str(folder / "catalogue.csv")}
     node_url = f"http://127.0.0.1:{port}"
     peer = {"node_url": node_url, "node_log": str(node_log(home).key), "node_witness": str(node_witness(home).key)}
-    with running(folder / "office", **peer, **shared) as office:
+    with running(folder / "office", **peer, **shared, **(office_settings or {})) as office:
         (home / "keys" / "statements.ed25519").write_bytes(office.node_key.private_bytes_raw())
         settings = NodeSettings(
             data_dir=home,

@@ -34,6 +34,7 @@ from models.logged import Logged
 from models.parties import Role
 from models.problems import NoConsent, Problem
 from models.tickets import RequestTickets, Tickets
+from tests.noon import noon_zone
 from tests.office.world import World, running
 
 pytestmark = pytest.mark.attack
@@ -63,6 +64,7 @@ class Limits:
             "refused_questions": n // 8,
             "unconsented_from": n // 4,
             "open_hours": "00:00-24:00",
+            "time_zone": noon_zone(),  # budgets of a day are used up within one
         }
 
 

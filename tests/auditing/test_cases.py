@@ -29,7 +29,7 @@ from models.oversight import AskDossier, Dossier
 from models.problems import Conflict, NotFound, OwnRequest, Problem, Unusable, WrongRole
 from models.retention import Erased, EraseSubject, Ground
 from models.tables import Evidence
-from tests.auditing.conftest import ALICE, AUDITOR, BOB, CAROL, Audited
+from tests.auditing.conftest import ALICE, AUDITOR, BOB, CAROL, TIMEOUT, Audited
 from tests.auditing.test_reconcile import findings, ticket_deleted
 from tests.services import OFFICER
 
@@ -153,7 +153,7 @@ def test_the_office_cannot_say_in_its_log_what_the_node_evaluated(audit: Audited
     log = audit.office.log
     with writing(audit.office.engine) as connection:
         queued = log.enqueue(connection, files["node-leaf.json"])
-    own = {"node-leaf.receipt": log.receipt(log.place(queued, 10.0).index, 10.0).encode()}
+    own = {"node-leaf.receipt": log.receipt(log.place(queued, TIMEOUT).index, TIMEOUT).encode()}
     states = {one.name: one.state for one in check_access(files | own, audit.trust)}
     assert (states["office-leaf"], states["node-leaf"]) == (VERIFIED, FAILED)
 
