@@ -25,6 +25,10 @@ WIDTH, HEIGHT = 1000, 760
 PATIENCE = 30
 MOST_TABS = 60
 _REFUSED = re.compile(r"responded with a status of (403|409|410|422|429|503) ")
+_FOCUSED = """
+if (document.activeElement !== document.body || !document.querySelector("[autofocus]")) document.wasFocused = true;
+return document.wasFocused === true;
+"""
 
 
 class Browser:
@@ -47,6 +51,7 @@ class Browser:
         swapped = (StaleElementReferenceException, NoSuchElementException)
         waiting = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=swapped)
         waiting.until(lambda _: text in self.text, f"{text!r} never came")
+        self._await_focus()
 
     def complaints(self) -> list[str]:
         """What the browser said on its console: errors, and breaches of the content policy. A refusal is none of these."""
@@ -70,10 +75,19 @@ class Browser:
         self.driver.get(url)
 
     def keys(self, *pressed: str) -> None:
+        self._await_focus()
         ActionChains(self.driver).send_keys(*pressed).perform()
+
+    def _await_focus(self) -> None:
+        """A page gives its first focus with its first frame, which a busy machine draws some time after the page is loaded."""
+        try:
+            WebDriverWait(self.driver, 6, poll_frequency=0.02).until(lambda driver: driver.execute_script(_FOCUSED))
+        except TimeoutException:  # nothing of it can have the focus
+            self.driver.execute_script("document.wasFocused = true")
 
     def tab_to(self, words: str) -> WebElement:
         """Tab until something is focused that a screen reader would call by these words."""
+        self._await_focus()
         for _ in range(MOST_TABS):
             try:
                 reached = self.focused
@@ -103,9 +117,13 @@ class Browser:
         chosen = Select(self.tab_to(words))
         self.keys(Keys.HOME)
         for _ in chosen.options:
-            if chosen.first_selected_option.text.startswith(option):
+            present = chosen.first_selected_option.text
+            if present.startswith(option):
                 return
             self.keys(Keys.ARROW_DOWN)
+            with suppress(TimeoutException):
+                moved = WebDriverWait(self.driver, 6, poll_frequency=0.05)
+                moved.until(lambda _, before=present: chosen.first_selected_option.text != before)
         raise AssertionError(f"{words!r} has no {option!r}")
 
     def follow(self, css: str) -> None:
@@ -119,8 +137,12 @@ class Browser:
         raise AssertionError(f"{css} leads nowhere")
 
     def press(self, words: str) -> None:
-        self.tab_to(words)
-        self.keys(Keys.ENTER)
+        """Press what is reached by its name; once more where the page was renewed between the last tab and the key."""
+        for _ in range(3):
+            with suppress(StaleElementReferenceException):
+                self.tab_to(words).send_keys(Keys.ENTER)
+                return
+        raise AssertionError(f"{words!r} does not stay to be pressed")
 
     def sign_in(self, url: str, name: str, passphrase: str) -> None:
         """Choose a name on the sign-in page and enter its passphrase."""
