@@ -17,7 +17,7 @@ from models.projects import ProjectStatus, Target
 from tests.browser import Browser
 from tests.console.conftest import SignIn
 from tests.console.place import SECOND_CLERK, Place
-from tests.console.test_approvals import register
+from tests.console.test_approvals import act_of, register
 
 
 @pytest.fixture
@@ -29,10 +29,9 @@ def rule(console: Place) -> Iterator[None]:
     settings.second_clerk = ""
 
 
-def choose(window: Browser, field: str, words: str) -> None:
-    """Choose in a list by keyboard."""
-    window.tab_to(field)
-    window.keys(words)
+def look_at(window: Browser, path: str) -> None:
+    """Open what waits; in the same list may wait what other tests left."""
+    window.follow(f"a[href='/approvals/{path}']")
 
 
 def test_a_project_is_approved_with_what_is_needed_to_judge(sign_in: SignIn, console: Place) -> None:
@@ -44,7 +43,7 @@ def test_a_project_is_approved_with_what_is_needed_to_judge(sign_in: SignIn, con
     window.press("审批")
     window.wait_for("春耕贷款受理")
     window.shot("approvals")
-    window.press("审查")
+    look_at(window, "projects/spring-2026")
     window.wait_for("申请使用的数据项")
     for known in ("credit_points", "分级", "依据", "500"):
         assert known in window.text
@@ -65,7 +64,7 @@ def test_one_clerk_files_an_enrolment_and_another_decides(sign_in: SignIn, conso
     window.shot("directory")
     window.press("登记人员")
     window.wait_for("公钥")
-    choose(window, "机构", "bank-a")
+    window.choose("机构", "bank-a")
     window.tab_to("编号：机构")
     window.keys("gao.yuan")
     window.tab_to("名称")
@@ -85,7 +84,8 @@ def test_one_clerk_files_an_enrolment_and_another_decides(sign_in: SignIn, conso
     window.wait_for("等另一名经办决定")
     window.press("审批")
     window.wait_for("等第二名经办决定")
-    window.press("审查")
+    filed = act_of(console, ActKind.ENROL_PERSON)
+    look_at(window, f"acts/{filed.id}")
     window.wait_for("您自己提交的事项")
     assert "同意并办理" not in window.text
     window.press("退出")
@@ -93,8 +93,8 @@ def test_one_clerk_files_an_enrolment_and_another_decides(sign_in: SignIn, conso
     other = sign_in(SECOND_CLERK[0])
     other.wait_for("等第二名经办决定")
     other.press("审批")
-    other.press("审查")
     other.wait_for("新任建模员")
+    look_at(other, f"acts/{filed.id}")
     other.wait_for("高远")
     other.shot("act")
     other.tab_to("理由")
@@ -112,11 +112,11 @@ def test_a_budget_beyond_the_factor_goes_to_a_second_clerk(sign_in: SignIn, cons
     office.project("raise-me", fields=("credit_points",), checks=100)
     console.pair.office.office.settings.second_clerk = ",".join(ActKind)
     asked = AskBudget(project="raise-me", trainings=12, releases=4, checks=900, reason="整村授信，户数翻番")
-    office.modeller.logged("/projects/raise-me/budget", asked, BudgetRequest)
+    request = office.modeller.logged("/projects/raise-me/budget", asked, BudgetRequest).answer
     window = sign_in(Role.CLERK)
     window.press("审批")
     window.wait_for("整村授信，户数翻番")
-    window.press("审查")
+    look_at(window, f"budgets/{request.id}")
     window.wait_for("原额度")
     window.shot("approval-budget")
     window.tab_to("理由")
