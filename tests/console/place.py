@@ -86,10 +86,10 @@ class Place:
     def confirm(self, owner: str) -> None:
         """Give an owner an authenticator."""
         self.secrets[owner] = pyotp.random_base32()
-        step = int(self.clock()) // STEP
-        given = pyotp.TOTP(self.secrets[owner]).at((step - 1) * STEP)
+        step = int(self.clock()) // STEP  # not the one before, which counts no more if the next begins meanwhile
+        given = pyotp.TOTP(self.secrets[owner]).at(step * STEP)
         self.console.factors.enrol_totp(owner, self.secrets[owner], given)
-        self.last_step[owner] = step - 1
+        self.last_step[owner] = step
 
     def session(self, person: str) -> OfficeSession:
         """What a page of this person works with."""

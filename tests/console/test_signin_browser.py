@@ -22,6 +22,11 @@ def newcomer(console: Place, person: str, name: str) -> str:
     return console.console.accounts.issue_code(person)
 
 
+def sign_out(window: Browser) -> None:
+    window.press("退出")
+    window.wait_for("密钥口令")
+
+
 def test_start_page(sign_in: SignIn) -> None:
     window = sign_in(Role.CLERK)
     window.wait_for("等您处理")
@@ -29,8 +34,7 @@ def test_start_page(sign_in: SignIn) -> None:
     window.press("信用办经办")
     window.wait_for("账户安全")
     window.shot("security")
-    window.press("退出")
-    window.wait_for("密钥口令")
+    sign_out(window)
     window.shot("signin")
     window.driver.back()
     window.wait_for("密钥口令")
@@ -55,7 +59,7 @@ def test_the_first_sign_in_sets_up_an_authenticator(window: Browser, console: Pl
     window.shot("recovery")
     window.press("已经收好")
     window.wait_for("等您处理")
-    window.press("退出")
+    sign_out(window)
     window.sign_in(console.url, "何欣", PASSPHRASE)
     window.wait_for("第二重验证")
     window.shot("second")
@@ -85,12 +89,12 @@ def test_a_passkey(window: Browser, console: Place) -> None:
     window.wait_for("只显示这一次")
     window.press("已经收好")
     window.wait_for("等您处理")
-    window.press("退出")
+    sign_out(window)
     window.sign_in(console.url, "宋雨", PASSPHRASE)
     window.wait_for("使用通行密钥")
     window.press("使用通行密钥")
     window.wait_for("等您处理")
-    window.press("退出")
+    sign_out(window)
     window.driver.set_user_verified(False)
     window.sign_in(console.url, "宋雨", PASSPHRASE)
     window.wait_for("使用通行密钥")
