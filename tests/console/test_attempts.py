@@ -116,7 +116,7 @@ def test_a_file_that_is_read_slowly_does_not_hold_the_seat(console: Place, monke
     taken: list[bool] = []
 
     def take() -> None:
-        taken.append(seat.busy.acquire(timeout=5.0))
+        taken.append(seat.busy.acquire(timeout=30.0))
         seat.busy.release()
 
     other = threading.Thread(target=take)

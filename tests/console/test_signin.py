@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyotp
 import pytest
 
@@ -24,8 +26,10 @@ def half(visitor: Visitor, person: str = CLERK) -> Visitor:
 
 
 @pytest.fixture(autouse=True)
-def calm(console: Place) -> None:
-    """Attempts of other tests do not count here."""
+def calm(console: Place) -> Iterator[None]:
+    """Attempts of other tests do not count here, nor those of here elsewhere."""
+    console.console.seats._throttle._wrong.clear()
+    yield
     console.console.seats._throttle._wrong.clear()
 
 
