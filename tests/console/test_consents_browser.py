@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import stat
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -33,8 +34,10 @@ PERSON = "11010519491231002X"
 MASKED = "1101**********002X"
 FIELDS = ("contracted_land_area", "leased_in_area")
 OTHER = "91110000600037341L"
-FRESH = "91350100M000100Y43"
+FRESH, OWNER = "91350100M000100Y43", "91530100M0001002XQ"
 FORM = b"%PDF-1.7 signed by hand"
+LAST = str(date.today() + timedelta(days=400))
+"""When consents of these tests end."""
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,10 @@ def upload(window: Browser, label: str, file: Path) -> None:
     window.tab_to(label).send_keys(str(file))
 
 
-def cookies(window: Browser) -> dict[str, str]:
-    return {cookie["name"]: cookie["value"] for cookie in window.driver.get_cookies()}
+def fetched(window: Browser, url: str) -> httpx2.Response:
+    """What this browser would be given under an address."""
+    cookies = {cookie["name"]: cookie["value"] for cookie in window.driver.get_cookies()}
+    return httpx2.get(url, cookies=cookies, timeout=60.0, trust_env=False)
 
 
 def test_a_consent_from_the_window_to_its_withdrawal(
@@ -117,7 +122,7 @@ def test_a_consent_from_the_window_to_its_withdrawal(
     assert 1 <= len(pictures) <= 6
     assert pictures[0].size["width"] > 150
     window.shot("consents-receipt")
-    answer = httpx2.get(f"{window.driver.current_url}.txt", cookies=cookies(window), trust_env=False)
+    answer = fetched(window, f"{window.driver.current_url}.txt")
     receipt = tmp_path / "receipt.txt"
     receipt.write_bytes(answer.content)
     app = typer.Typer()
@@ -152,8 +157,8 @@ def test_a_consent_from_the_window_to_its_withdrawal(
 def test_a_villages_table(sign_in: SignIn, console: Place, tmp_path: Path) -> None:
     rows = (
         ",".join(zh for zh, _ in HEADINGS.values()),
-        f"{PERSON},查询,bank-b,贷后管理,全部,,2026-01-01,2029-12-31,,,,",
-        "11010519491231002,查询,bank-b,贷后管理,全部,,2026-01-01,2029-12-31,,,,",
+        f"{PERSON},查询,bank-b,贷后管理,全部,,2026-01-01,{LAST},,,,",
+        f"11010519491231002,查询,bank-b,贷后管理,全部,,2026-01-01,{LAST},,,,",
     )
     table, scans = tmp_path / "village.csv", tmp_path / "scans.pdf"
     table.write_bytes("".join(f"{row}\r\n" for row in rows).encode("utf-8-sig"))
@@ -172,7 +177,7 @@ def test_a_villages_table(sign_in: SignIn, console: Place, tmp_path: Path) -> No
     window.press("登记全部")
     window.wait_for("已登记：2 行中的 1 行")
     window.shot("consents-drive")
-    left = httpx2.get(f"{console.url}/consents/drive/left-out.csv", cookies=cookies(window), trust_env=False)
+    left = fetched(window, f"{console.url}/consents/drive/left-out.csv")
     assert left.text.count("11010519491231002") == 1
     assert PERSON not in left.text
     assert window.complaints() == []
@@ -211,7 +216,7 @@ def test_what_is_missing_is_said_and_nothing_filed(console: Place) -> None:
     page = clerk.follow().request.url.path
     good: dict[str, object] = {
         "kinds": str(ConsentKind.QUERY), "recipient": "bank-a", "purposes": "loan-approval", "field_sets": "*",
-        "until": "2028-01-01", "capture": "window", "captured_by": "office/li.na", "witness": "", "reference": "",
+        "until": LAST, "capture": "window", "captured_by": "office/li.na", "witness": "", "reference": "",
     }  # fmt: skip
     for name, (changes, said) in WRONG.items():
         clerk.get(f"{page}/new")
@@ -229,7 +234,7 @@ def test_what_is_missing_is_said_and_nothing_filed(console: Place) -> None:
 
 
 def test_a_subject_sees_keeps_and_withdraws_in_the_own_account(sign_in: SignIn, console: Place) -> None:
-    office, subject = console.pair.office, f"organisation:{FRESH}"
+    office, subject = console.pair.office, f"organisation:{OWNER}"
     office.file(*(office.consent(subject, kind, recipient="bank-a") for kind in (ConsentKind.COLLECTION, ConsentKind.QUERY)))
     office.file(office.consent(f"organisation:{OTHER}", ConsentKind.QUERY))
     login = console.account(subject)
@@ -239,10 +244,10 @@ def test_a_subject_sees_keeps_and_withdraws_in_the_own_account(sign_in: SignIn, 
     window.wait_for("您给过的全部授权")
     assert "办理授权" not in window.text
     window.shot("consents-own")
-    answer = httpx2.get(f"{console.url}/me/consents/0/receipt.txt", cookies=cookies(window), trust_env=False)
+    answer = fetched(window, f"{console.url}/me/consents/0/receipt.txt")
     statement = wire.decode(parse_receipt(answer.text).statement.payload, ConsentStatement)
     assert statement.consent.subject == subject
-    gone = httpx2.get(f"{console.url}/me/consents/99/receipt.txt", cookies=cookies(window), trust_env=False)
+    gone = fetched(window, f"{console.url}/me/consents/99/receipt.txt")
     assert gone.status_code == 404
     window.press("撤回")
     window.wait_for("撤回不可恢复")
