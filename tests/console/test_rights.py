@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from stdnum.cn import ric
@@ -26,8 +28,7 @@ from tests.office.test_alignments import alignment, file
 from tests.office.test_models_register import bank_card, both_sign, node_card
 
 FIELD = "leased_in_area"
-DIGITS = "11010519720301205"
-NUMBER = DIGITS + ric.calc_check_digit(DIGITS + "0")
+NUMBER, LEAVING = (digits + ric.calc_check_digit(digits + "0") for digits in ("11010519720301205", "11010519720301207"))
 SUBJECT = parse_id(NUMBER)
 OTHER = "11010519491231002X"
 MODEL = "lines-2026"
@@ -62,17 +63,23 @@ def used(console: Place) -> Place:
     return console
 
 
+def with_account(clerk: Visitor, number: str) -> str:
+    """Have the clerk find a person and open an account; the person's page, which is shown."""
+    clerk.get("/rights")
+    clerk.post("/rights/person", number=number)
+    where = clerk.last.headers["location"]
+    clerk.follow()
+    clerk.post(f"{where}/account", document="居民身份证")
+    assert "一次性代码" in clerk.text
+    clerk.get(where)
+    return where
+
+
 @pytest.fixture(scope="module")
 def clerk(used: Place) -> Visitor:
     """The clerk, who has found the person and opened an account."""
     visitor = Visitor(used).sign_in(Role.CLERK)
-    visitor.get("/rights")
-    visitor.post("/rights/person", number=NUMBER)
-    where = visitor.last.headers["location"]
-    visitor.follow()
-    visitor.post(f"{where}/account", document="居民身份证")
-    assert "一次性代码" in visitor.text
-    visitor.get(where)
+    with_account(visitor, NUMBER)
     return visitor
 
 
@@ -92,7 +99,12 @@ def test_use_in_models_is_shown_with_its_proofs(subject: Visitor) -> None:
     assert [one["row"] for one in kept["archive"]["cohorts"]] == [1]
 
 
+def open_cases(clerk: Visitor) -> set[str]:
+    return set(re.findall(r"/rights/disputes/([0-9a-f]{16})", clerk.get("/rights").text))
+
+
 def test_a_letter_on_a_correction_lists_the_models(used: Place, subject: Visitor, clerk: Visitor) -> None:
+    before = open_cases(clerk)
     subject.get("/me/disputes")
     subject.post("/me/disputes", field=FIELD, statement="应为 21.5 亩")
     subject.follow()
@@ -100,8 +112,7 @@ def test_a_letter_on_a_correction_lists_the_models(used: Place, subject: Visitor
     subject.post("/me/disputes", field=FIELD, statement="应为 21.5 亩")
     assert (subject.last.status_code, "此项的异议正在核查" in subject.text) == (409, True)
     steward = used.pair.office.client("node/steward")
-    clerk.get("/rights")
-    case = clerk.last.text.split("/rights/disputes/")[1][:16]
+    [case] = open_cases(clerk) - before
     clerk.get(f"/rights/disputes/{case}")
     clerk.post(f"/rights/disputes/{case}/answer", finding="corrected", text="已更正")
     assert "请先发函核查" in clerk.text, "nothing is said to be corrected that the source did not correct"
@@ -153,12 +164,11 @@ def test_no_address_holds_a_number(clerk: Visitor) -> None:
     assert NUMBER not in clerk.last.headers["location"]
 
 
-def test_a_closed_account_stops_at_once(used: Place, clerk: Visitor, subject: Visitor) -> None:
-    clerk.get("/rights")
-    clerk.post("/rights/person", number=NUMBER)
-    where = clerk.last.headers["location"]
-    clerk.follow()
+def test_a_closed_account_stops_at_once(used: Place, clerk: Visitor) -> None:
+    where = with_account(clerk, LEAVING)
+    leaving = Visitor(used).sign_in_account(used.account(parse_id(LEAVING)))
+    assert leaving.get("/me/disputes").status_code == 200
     clerk.post(f"{where}/account/close")
     clerk.follow()
     assert "没有自助账户" in clerk.text
-    assert subject.get("/me/archive").headers.get("location") == "/signin"
+    assert leaving.get("/me/disputes").headers.get("location") == "/signin"
