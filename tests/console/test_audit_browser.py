@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,7 +14,7 @@ import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from stdnum.cn import ric
 
 from audit.client.auditor import trust_of
@@ -23,12 +22,13 @@ from audit.database import writing
 from audit.dossier.bundle import verify_bundle
 from audit.dossier.evidence import VERIFIED
 from audit.office import tables
-from audit.office.reconcile import reconcile, yesterday
+from audit.office.reconcile import reconcile
 from bank_client import Bank, authorised_check
 from models.identity import parse_id
 from models.loads import LoadReport
 from models.parties import Role
 from models.reconciliation import FINDINGS
+from models.zones import day_at
 from tests.browser import Browser
 from tests.console.conftest import SignIn
 from tests.console.place import PEOPLE, Place, Visitor
@@ -48,7 +48,7 @@ class Work:
 
 
 @pytest.fixture(scope="module")
-def work(console: Place) -> Iterator[Work]:
+def work(console: Place) -> Work:
     """Two checks of one farmer; one row deleted since; the day reconciled."""
     pair = console.pair
     query = urlencode({"field_set": "land", "as_of": "2026-06-30", "name": "land.csv"})
@@ -66,11 +66,13 @@ def work(console: Place) -> Iterator[Work]:
     office = pair.office.office
     with writing(office.engine) as connection:
         shown = tables.access.c
-        last = connection.exec_driver_sql("select max(id) from office_access where project = 'audited'").scalar_one()
-        connection.execute(delete(tables.access).where(shown.id == last))
+        newest = select(shown.id, shown.at).where(shown.project == "audited").order_by(shown.id.desc())
+        last = connection.execute(newest).first()
+        assert last is not None
+        connection.execute(delete(tables.access).where(shown.id == last.id))
     pair.office.clock.shift += 86_400
     try:
-        run = reconcile(office, yesterday(office))
+        run = reconcile(office, day_at(last.at, office.settings.zone))
     finally:
         pair.office.clock.shift -= 86_400
     assert run.state == FINDINGS
@@ -94,7 +96,8 @@ def test_an_auditors_journey(sign_in: SignIn, console: Place, work: Work, tmp_pa
     window.keys("bank-a")
     window.tab_to("项目")
     window.keys("audited")
-    window.driver.find_element(By.ID, "since").send_keys("01012020", Keys.TAB, "0000AM")
+    since = window.driver.find_element(By.ID, "since")  # how a moment is typed depends on the browser's language
+    window.driver.execute_script("arguments[0].value = '2020-01-01T00:00'", since)
     window.press("检索")
     window.wait_for("bank-a/li")
     assert NUMBER not in window.driver.current_url
