@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections.abc import Iterator
 
 import pytest
 from selenium.webdriver import Keys
@@ -67,10 +68,13 @@ def delivered() -> tuple[Freshness, ...]:
 
 
 @pytest.fixture(scope="module")
-def year(console: Place) -> int:
+def year(console: Place) -> Iterator[int]:
     """A year with coverage, freshness and credit of two counties."""
-    office = console.pair.office
-    quarter = _quarter(office)
+    office, zone = console.pair.office, console.pair.office.office.settings.zone
+    quarter, before = _quarter(office), office.clock.shift
+    if quarter.number == 1:  # credit is reported of quarters that are over, and this year has none yet
+        quarter = quarter.next()
+        office.clock.shift += quarter.begins(zone) + DAY - office.now
     asked_before(office)
     office.client("node/op").logged(
         "/statements/coverage", office.by_node(statement(this_month(office), freshness=delivered())), Empty
@@ -80,7 +84,8 @@ def year(console: Place) -> int:
     ]
     file(office, *towns, line(f"{SOUTH}100", agricultural=900_000, agricultural_borrowers=7))
     file(office, line(f"{NORTH}100", agricultural=9_000_000), person="bank-b/ap", bank="bank-b")
-    return quarter.year
+    yield quarter.year
+    office.clock.shift = before
 
 
 def _quarter(office: World) -> Quarter:
@@ -96,8 +101,7 @@ def test_from_sign_in_to_csv_and_paper(sign_in: SignIn, console: Place, year: in
     assert window.driver.find_elements(By.CSS_SELECTOR, "td.heat-0")
     assert window.driver.find_elements(By.CSS_SELECTOR, "td.heat-4")
     window.shot("supervision")
-    window.tab_to("地区")
-    window.keys(NORTH)
+    window.choose("地区", NORTH)
     window.press("查看")
     window.wait_for(f"{NORTH}105")
     assert f"{SOUTH}" not in window.driver.find_element(By.CLASS_NAME, "figures").text
