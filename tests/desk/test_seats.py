@@ -45,7 +45,7 @@ def test_every_answer_is_kept_out_of_caches_and_frames(fumin: Branch) -> None:
 
 def test_over_https_the_cookie_stays_there(place: Place, tmp_path: Path) -> None:
     with place.desk("fumin", tmp_path / "secure", public_url="https://desk.example") as secure:
-        answer = httpx2.get(f"{secure.url}/signin", headers={"Host": "desk.example"}, trust_env=False)
+        answer = httpx2.get(f"{secure.url}/signin", headers={"Host": "desk.example"}, timeout=60.0, trust_env=False)
     cookie = answer.headers["set-cookie"].lower()
     assert cookie.startswith("__host-desk=")
     assert {"secure", "httponly", "samesite=strict", "path=/"} <= set(cookie.split("; "))
