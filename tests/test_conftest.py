@@ -29,7 +29,7 @@ ABSENT_MODULE = "import pytest\n\npytest.importorskip('no_such_module')\n"
 
 def outcome(folder: Path, ci: str) -> str:
     """The last line that pytest prints for the tests in ``folder``."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "tests.conftest", "-p", "no:cacheprovider"]
     environment = {**os.environ, "XINQIAO_CI": ci, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, "-c", os.devnull, "--rootdir", folder, folder],
