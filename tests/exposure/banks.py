@@ -97,8 +97,8 @@ def pool() -> KeyPool:
 
 @contextmanager
 def place(folder: Path, others: tuple[str, ...] = OTHERS) -> Iterator[Place]:
-    """A pair with `bank-a` and these other banks, each with an answering service; a minute to answer."""
-    with services(folder, node_settings={"exposure_seconds": 60}) as pair:
+    """A pair with `bank-a` and these other banks, each with an answering service; five minutes to answer."""
+    with services(folder, node_settings={"exposure_seconds": 300}) as pair:
         world = pair.office
         for name in ("bank-a", *others):
             if name not in ("bank-a", "bank-b"):

@@ -185,7 +185,7 @@ def test_a_ticket_is_spent_once_and_by_its_officer(here: Place) -> None:
 
 def test_only_answering_services_are_shown_questions(here: Place) -> None:
     request = here.pair.signed("node", "bank-b/li", "GET", "/exposures")
-    response = httpx2.get(request.url, headers=request.headers)
+    response = httpx2.get(request.url, headers=request.headers, timeout=60.0, trust_env=False)
     assert response.json()["type"].endswith(WrongRole.slug())
 
 
