@@ -216,7 +216,7 @@ def test_a_training_may_be_given_up_at_any_request(pair: Services) -> None:
             others.append(threading.Thread(target=model.cancel))
             others[0].start()
             assert model._journal is not None
-            model._journal._stopping.wait(10)
+            assert model._journal._stopping.wait(120)
 
         with at("/rounds/1/product", cancel_elsewhere), pytest.raises(Cancelled):
             model.fit(X, y)
