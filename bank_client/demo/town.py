@@ -316,7 +316,13 @@ def wait_for(url: str, what: str, process: subprocess.Popen[bytes], log: Path) -
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that the system gives nobody else for about a minute.
+
+    A connection whose server side closed first leaves its port to rest: whoever asks for any port is given another one, and
+    only a server that names this one may have it.
+    """
+    with socket.create_server((HOST, 0)) as server:
+        port = int(server.getsockname()[1])
+        with socket.create_connection((HOST, port)):
+            server.accept()[0].close()
+    return port
