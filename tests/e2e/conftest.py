@@ -17,13 +17,17 @@ from tests.e2e.village import Village, Watch, village
 
 @dataclass
 class MainRun:
-    """The main job as it went: the released and served model, and how new applicants were scored."""
+    """The main job as it went: the released and served model, and how new applicants were scored.
+
+    `ends` says how long each log was when it was done: what stands beyond, other tests did.
+    """
 
     bank: Bank
     model: JointScorecard
     manifest: Manifest
     watch: Watch = field(repr=False)
     scores: NDArray[Any] = field(repr=False)
+    ends: dict[str, int] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +40,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
 @pytest.fixture(scope="session")
 def run(place: Village) -> Iterator[MainRun]:
     """Align, fit, release, register, serve, score: once for all tests."""
-    yield from main_job(place)
+    for made in main_job(place):
+        made.ends = {name: len(place.entries(name)) for name in ("node", "office")}
+        yield made
 
 
 def main_job(place: Village, max_bins: int = 8) -> Iterator[MainRun]:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ from audit.verifier.note import VerifierKey
 from audit.verifier.proof import Receipt
 from bank_client import authorised_check
 from bank_client.demo.csv_job import alone
+from bank_client.receipts import RECEIPT_SECONDS
 from models import wire
 from models.scorecard import metrics
 from tests.e2e.conftest import MainRun
@@ -42,15 +44,19 @@ def test_jointly_is_better_than_alone(place: Village, run: MainRun) -> None:
 # ---------------------------------------------------------------------- every release has its leaf
 
 
-def logged(place: Village, name: str) -> list[bytes]:
-    """All entries of a log as its verifier sees them over HTTP."""
+def logged(place: Village, run: MainRun, name: str) -> list[bytes]:
+    """The run's entries of a log as its verifier sees them over HTTP, once the witnesses have come round."""
+    deadline = time.monotonic() + RECEIPT_SECONDS
+    while place.check_log(name).size < run.ends[name]:
+        assert time.monotonic() < deadline, "the run's last leaf never came under a cosigned checkpoint"
+        time.sleep(0.2)
     entries: list[bytes] = []
     place.check_log(name, on_entry=lambda _, entry: entries.append(entry))
-    return entries
+    return entries[: run.ends[name]]
 
 
 def test_each_release_of_the_run_has_its_leaf(place: Village, run: MainRun) -> None:
-    entries = logged(place, "node")
+    entries = logged(place, run, "node")
     model, rows = run.model, len(place.borrowers)
     leaves = [msgspec.json.decode(entry) for entry in entries]
     done = [leaf for leaf in leaves if leaf["outcome"] == "done" and leaf["institution"] in {"bank-a", "node"}]
@@ -76,7 +82,7 @@ def test_each_release_of_the_run_has_its_leaf(place: Village, run: MainRun) -> N
 
 def test_the_office_logged_its_part(place: Village, run: MainRun) -> None:
     model = run.model
-    done = [leaf for leaf in map(msgspec.json.decode, logged(place, "office")) if leaf["outcome"] == "done"]
+    done = [leaf for leaf in map(msgspec.json.decode, logged(place, run, "office")) if leaf["outcome"] == "done"]
 
     def about(**facts: object) -> Counter[str]:
         return Counter(leaf["action"] for leaf in done if facts.items() <= leaf["facts"].items())
@@ -90,7 +96,7 @@ def test_the_office_logged_its_part(place: Village, run: MainRun) -> None:
 
 
 def test_what_was_promised_stands_in_the_logs(place: Village, run: MainRun) -> None:
-    entries = {name: logged(place, name) for name in LOGS}
+    entries = {name: logged(place, run, name) for name in LOGS}
     assert len(run.watch.leaves) > 2 * len(place.applicants)
     for name, leaf in run.watch.leaves:
         assert leaf_hash(entries[name][leaf.index]) == leaf.leaf_hash

@@ -255,8 +255,8 @@ def test_a_killed_service_leaves_no_worker_and_goes_on_after_a_restart(place: Pl
 def test_a_service_that_is_told_to_stop_ends_in_order(place: Place) -> None:
     process, workers = place.town.node.process, place.workers()
     assert process is not None
-    place.town.node.stop()
-    assert process.returncode == 0
+    process.terminate()
+    assert process.wait(120) == 0
     assert not any(alive(worker) for worker in workers)
 
 

@@ -50,6 +50,8 @@ FARM = ("land", "herd", "yield", "age", "insured")
 MONEY = ("income", "arrears", "points")
 NODE_FIELDS = (*FARM, *MONEY)
 CHECK_FIELDS = ("land", "income", "remark", "arrears")
+BY_ITSELF = ("log_", "witness_", "gate_nonce", "builder_lease", "office_retention", "sqlite_")
+"""Tables that a service writes when nobody asks it for anything: log, cosignatures, and what it does now and then."""
 REMARKS = ('好 "A级" \\ 信用户', "", "naïve, semi;colon", "山核桃😀")
 
 
@@ -228,10 +230,10 @@ class Village:
             return [entry for (entry,) in connection.execute('SELECT entry FROM log_entries ORDER BY "index"')]
 
     def state(self, name: str) -> dict[str, str]:
-        """A digest of each of a service's tables, but those of log, witness and nonces."""
+        """A digest of each of a service's tables, but those that it writes by itself."""
         with closing(sqlite3.connect(self.database(name))) as connection:
             found = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-            kept = [n for n in found if not n.startswith(("log_", "witness_", "gate_nonce", "sqlite_"))]
+            kept = [n for n in found if not n.startswith(BY_ITSELF)]
             rows = {n: connection.execute(f"SELECT * FROM {n}").fetchall() for n in kept}
         return {n: hashlib.sha256(repr(sorted(map(repr, r))).encode()).hexdigest() for n, r in rows.items()}
 
