@@ -5,11 +5,9 @@ put a naive build in the place of one part.
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,6 @@ from models.http_signatures import Request, sign_request
 from models.loads import LoadReport
 from models.projects import Project, ProjectKind, ProjectOpened, ProjectStatus
 from models.tables import BuildState, BuildTable, Manifest, SealedManifest
-from models.zones import begin_of, day_at
 from sharing_node.app import LOG_TABLES, create_app
 from sharing_node.epochs.builder import Builder
 from sharing_node.keys import KeyStore
@@ -218,14 +215,6 @@ def serving_node(settings: NodeSettings, port: int = 0) -> Iterator[FastAPI]:
     app = create_app(settings)
     with serving(app, port or settings.port):
         yield app
-
-
-def wait_for_room(zone: tzinfo, seconds: int) -> None:
-    """Where midnight is nearer than so many seconds, wait for it: what follows is to be of one day."""
-    now = time.time()
-    midnight = begin_of(day_at(now, zone) + timedelta(days=1), zone)
-    if midnight - now < seconds:
-        time.sleep(midnight - now + 1)
 
 
 def catalogue() -> Catalogue:

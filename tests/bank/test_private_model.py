@@ -36,8 +36,9 @@ from sharing_node.private_models import repository
 from tests.desk.place import PASSPHRASE
 from tests.desk.place import Branch as DeskBranch
 from tests.desk.visitor import Visitor
+from tests.noon import noon_zone
 from tests.office.world import Clock, free_port, serving
-from tests.services import FIELDS, MODELLER, OFFICER, Services, services, wait_for_room
+from tests.services import FIELDS, MODELLER, OFFICER, Services, services
 
 ROWS, PUBLIC = 1_200, bytes(32)
 PACKED = dict.fromkeys(FIELDS, 1) | {"f2": 31}
@@ -68,8 +69,8 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
     rng = np.random.default_rng(5)
     values = np.round(rng.normal(size=(ROWS, len(FIELDS))) + 0.4 * rng.normal(size=(ROWS, 1)), 2)
     rows = {s: dict(zip(FIELDS, row.tolist(), strict=True)) for s, row in zip(PEOPLE, values, strict=True)}
-    with services(tmp_path_factory.mktemp("private")) as running:
-        wait_for_room(running.office.office.settings.zone, 240)  # the tickets up to the reconciliation are of one day
+    office = {"time_zone": noon_zone(), "reconcile_at": "23:59"}  # of one day, which no other run reconciles
+    with services(tmp_path_factory.mktemp("private"), office_settings=office) as running:
         running.load([(s, rows[s]) for s in PEOPLE])
         running.willing([f"opaque:{s}" for s in PEOPLE], ConsentKind.COLLECTION)
         asked = PEOPLE[:6]

@@ -33,6 +33,7 @@ from models.parties import Institution, InstitutionKind, Role
 from models.projects import ProjectKind
 from models.wire import Signed
 from sharing_node.exposure.tables import ExposureRow
+from tests.noon import noon_zone
 from tests.services import OFFICER, Services, services
 
 PROJECT = "exposure-1"
@@ -98,7 +99,9 @@ def pool() -> KeyPool:
 @contextmanager
 def place(folder: Path, others: tuple[str, ...] = OTHERS) -> Iterator[Place]:
     """A pair with `bank-a` and these other banks, each with an answering service; five minutes to answer."""
-    with services(folder, node_settings={"exposure_seconds": 300}) as pair:
+    # What is reconciled by the day is of one day, and no day is reconciled by itself.
+    office = {"time_zone": noon_zone(), "reconcile_at": "23:59"}
+    with services(folder, node_settings={"exposure_seconds": 300}, office_settings=office) as pair:
         world = pair.office
         for name in ("bank-a", *others):
             if name not in ("bank-a", "bank-b"):

@@ -23,7 +23,6 @@ from models.exposure import TABLE, DemandOpening
 from models.logged import Empty
 from models.reconciliation import FINDINGS, WHOLE, Finding, ReconciledDay, TableCount
 from tests.exposure.banks import PROJECT, Opened, Place, place, pool, put
-from tests.services import wait_for_room
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +33,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for bank in ("bank-b", "bank-c", "bank-d", "bank-e"):
             made.owe(bank, {"s0": 5})
         yield made
-
-
-@pytest.fixture(autouse=True)
-def room(here: Place) -> None:
-    """A question and its reconciliation are of one day."""
-    wait_for_room(here.pair.office.office.settings.zone, 60)
 
 
 def reconciled(here: Place) -> tuple[ReconciledDay, list[TableCount], list[Finding]]:
