@@ -250,4 +250,4 @@ def test_memory_does_not_grow_with_the_number_of_subjects(tmp_path: Path, monkey
             tracemalloc.stop()
 
     peak(2_000)  # what is made once
-    assert peak(40_000) < 2 * peak(5_000)
+    assert peak(40_000) < 3 * peak(5_000)  # of eight times as many; other threads of this process may allocate meanwhile
