@@ -70,31 +70,31 @@ def test_requests_that_meet_share_what_is_left(fresh: World, budget: str) -> Non
     assert (alarm.institution, alarm.about, alarm.count) == ("bank-a", "bank-a/li", AT_ONCE - 2)
 
 
-def test_each_budget_counts_what_is_its_own(world: World) -> None:
-    ready(world)
-    world.seal(epoch=2)
+def test_each_budget_counts_what_is_its_own(fresh: World) -> None:
+    ready(fresh)
+    fresh.seal(epoch=2)
     changes: dict[str, Any] = {"bank": "bank-b", "officer": "bank-b/li", "project": "b1"}
-    world.project("b1", bank="bank-b")
-    world.file(world.consent(ALICE, ConsentKind.QUERY, recipient="bank-b"))
-    with settings(world, officer_checks=2, bank_checks=5, epoch_checks=6):
-        world.ask(world.question(ALICE))
-        assert bulk(world, [ALICE, BOB]) == ["", ""]  # not the officer's, but the bank's and the epoch's
-        world.ask(world.question(ALICE, epoch=2))
+    fresh.project("b1", bank="bank-b")
+    fresh.file(fresh.consent(ALICE, ConsentKind.QUERY, recipient="bank-b"))
+    with settings(fresh, officer_checks=2, bank_checks=5, epoch_checks=6):
+        fresh.ask(fresh.question(ALICE))
+        assert bulk(fresh, [ALICE, BOB]) == ["", ""]  # not the officer's, but the bank's and the epoch's
+        fresh.ask(fresh.question(ALICE, epoch=2))
         with pytest.raises(OverBudget, match=r"this officer's budget .* 0 of 2 left; it renews on \d{4}-\d\d-\d\d at 00:00"):
-            world.ask(world.question(ALICE))
-        assert bulk(world, [ALICE, BOB]) == ["", "over-budget"]
-        world.ask(world.question(ALICE, **changes), "bank-b/li")
-        object.__setattr__(world.office.settings, "epoch_checks", 5)
+            fresh.ask(fresh.question(ALICE))
+        assert bulk(fresh, [ALICE, BOB]) == ["", "over-budget"]
+        fresh.ask(fresh.question(ALICE, **changes), "bank-b/li")
+        object.__setattr__(fresh.office.settings, "epoch_checks", 5)
         with pytest.raises(OverBudget, match="this epoch of the table has 0 of 5 left; it renews with the table's next epoch"):
-            world.ask(world.question(ALICE, **changes), "bank-b/li")
-        world.ask(world.question(ALICE, epoch=2, **changes), "bank-b/li")
-    who = {(alarm.about, alarm.detail.split(" has ")[0].rsplit("budget of ", 1)[1]) for alarm in of_kind(world, "budget")}
+            fresh.ask(fresh.question(ALICE, **changes), "bank-b/li")
+        fresh.ask(fresh.question(ALICE, epoch=2, **changes), "bank-b/li")
+    who = {(alarm.about, alarm.detail.split(" has ")[0].rsplit("budget of ", 1)[1]) for alarm in of_kind(fresh, "budget")}
     assert who == {
         ("bank-a/li", "questions a day"),
         ("bank-a/mo", "questions a day"),
         ("bank-b/li", "questions about this epoch of the table"),
     }
-    assert not any("opaque" in alarm.detail for alarm in alarms(world))
+    assert not any("opaque" in alarm.detail for alarm in alarms(fresh))
 
 
 def test_a_bulk_takes_what_is_left_and_a_refused_question_costs_nothing(world: World) -> None:

@@ -31,7 +31,7 @@ from tests.office.world import ALICE, BOB, World, running
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """An office in which Bob and Alice were asked about."""
+    """An office in which Bob and Alice were asked about; the first tests tell its story over years, one after the other."""
     folder = tmp_path_factory.mktemp("office")
     folder.chmod(0o700)
     with running(folder) as made:
