@@ -57,9 +57,13 @@ def spend(client: SignedClient, table: str, question: Question, key: str = "") -
 
 
 class Account:
-    """Compares what all clients hold with what stands in the log; AssertionError at the first thing that is amiss."""
+    """Compares what all clients hold with what stands in the log; AssertionError at the first thing that is amiss.
 
-    def __init__(self) -> None:
+    `patience`: seconds for which entries that a killed process had queued may wait for their places.
+    """
+
+    def __init__(self, patience: float = 120.0) -> None:
+        self._patience = patience
         self._index = 0
         self._entries: list[bytes] = []
         self._evaluations = Counter[str]()
@@ -86,13 +90,14 @@ class Account:
 
     def _read(self, held: Held) -> None:
         # What was queued when a process was killed gets its place soon after the next one starts.
-        for _ in range(100):
+        end = time.monotonic() + self._patience
+        while True:
             self._entries += held.entries(len(self._entries))
             for entry in self._entries[self._index :]:
                 leaf = msgspec.json.decode(entry)
                 if leaf["action"] == "check.evaluate" and leaf["outcome"] == "done":
                     self._evaluations[leaf["facts"]["ticket"]] += 1
             self._index = len(self._entries)
-            if held.spent() == self._evaluations.total():
+            if held.spent() == self._evaluations.total() or time.monotonic() > end:
                 return
             time.sleep(0.1)

@@ -288,7 +288,7 @@ def naive_builds(folder: Path) -> dict[str, str]:
 
 def complaint(held: Held, question: Question) -> str:
     with pytest.raises(AssertionError) as caught:
-        Account().settle(held, [question])
+        Account(patience=1.0).settle(held, [question])
     return str(caught.value).splitlines()[0]
 
 

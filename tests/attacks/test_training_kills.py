@@ -98,7 +98,7 @@ def one_training(folder: Path, points: Iterator[str], counts: Counter[str]) -> N
             point = next(points)
             process = FORK.Process(target=die, args=(county, one, point))
             process.start()
-            process.join(60)
+            process.join(300)
             assert process.exitcode == 9
             counts[point] += 1
             try:
