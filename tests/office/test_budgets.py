@@ -14,6 +14,7 @@ from models.alarms import Alarm
 from models.consents import ConsentKind
 from models.problems import OverBudget
 from models.tickets import RequestTickets, Tickets
+from tests.noon import noon_zone
 from tests.office.test_manifests import alarms
 from tests.office.test_races import AT_ONCE, issued, together
 from tests.office.world import ALICE, BOB, World
@@ -61,7 +62,7 @@ def ready(world: World, *subjects: str) -> None:
 @pytest.mark.parametrize("budget", ["officer_checks", "bank_checks", "epoch_checks"])
 def test_requests_that_meet_share_what_is_left(fresh: World, budget: str) -> None:
     ready(fresh)
-    with settings(fresh, **{budget: 2}):
+    with settings(fresh, time_zone=noon_zone(), **{budget: 2}):
         outcomes = together(fresh, [fresh.question(ALICE) for _ in range(AT_ONCE)])
         assert sorted(outcomes) == ["granted"] * 2 + ["over-budget"] * (AT_ONCE - 2)
     assert issued(fresh) == 2
@@ -76,7 +77,7 @@ def test_each_budget_counts_what_is_its_own(fresh: World) -> None:
     changes: dict[str, Any] = {"bank": "bank-b", "officer": "bank-b/li", "project": "b1"}
     fresh.project("b1", bank="bank-b")
     fresh.file(fresh.consent(ALICE, ConsentKind.QUERY, recipient="bank-b"))
-    with settings(fresh, officer_checks=2, bank_checks=5, epoch_checks=6):
+    with settings(fresh, time_zone=noon_zone(), officer_checks=2, bank_checks=5, epoch_checks=6):
         fresh.ask(fresh.question(ALICE))
         assert bulk(fresh, [ALICE, BOB]) == ["", ""]  # not the officer's, but the bank's and the epoch's
         fresh.ask(fresh.question(ALICE, epoch=2))

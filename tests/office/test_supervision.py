@@ -50,6 +50,7 @@ from models.supervision.periods import Quarter
 from models.supervision.recount import WrongFigure, recount
 from models.supervision.tally import tally
 from models.wire import Signed
+from tests.noon import noon_zone
 from tests.office.world import World
 
 DAY = 24 * 3600
@@ -86,7 +87,8 @@ def into_next_year(world: World, quarter: Quarter) -> None:
 
 @pytest.fixture(scope="module")
 def asked(world: World) -> World:
-    """12 and 3 granted questions of two counties, 2 refused, two objections of which one is answered."""
+    """12 and 3 granted questions of two counties, 2 refused, two objections of which one is answered, all around noon."""
+    object.__setattr__(world.office.settings, "time_zone", noon_zone())
     world.project("p1")
     world.seal()
     people = [citizen(NORTH, n) for n in range(12)] + [citizen(SOUTH, n) for n in range(3)]
