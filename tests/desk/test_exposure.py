@@ -11,11 +11,12 @@ import pytest
 
 from bank_client.exposure_responder import Responder
 from bank_client.exposure_responder import answering as answer_by_themselves
+from models import wire
 from models.consents import ConsentKind, FileConsents, Filed
 from models.exposure import TABLE
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Role
-from models.projects import ProjectKind
+from models.projects import ProjectKind, Target
 from tests.browser import Browser
 from tests.desk.place import DISPUTED, KNOWN, Branch, Place
 from tests.desk.test_browser import enter, sign_in
@@ -26,12 +27,14 @@ OWED = {"qingshui": "48000", "nongxin": "0", "yunling": "120500.50"}
 
 @pytest.fixture(scope="module")
 def answering(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Three banks that answer, `fumin`'s project, and one applicant's two consents."""
+    """Three banks that answer, and no other that could, `fumin`'s project, and one applicant's two consents."""
     world, folder = place.pair.office, tmp_path_factory.mktemp("books")
     for bank in OWED:
         new = Institution(id=bank, name=bank, kind=InstitutionKind.BANK, licence="6", declared_customers=10)
         world.clerk.logged("/institutions", new, Empty)
         world.enrol(f"{bank}/ex", Role.RESPONDER)
+    silent = Target(kind="person", id="bank-a/ex", suspended=True, reason="has no book here")
+    world.clerk.logged("/suspensions", silent, Empty)  # or every question would wait for it until its time is over
     place.pair.app.state.node.office._known = None  # the node would follow within seconds
     world.project("fumin-exposure", bank="fumin", kind=ProjectKind.EXPOSURE, fields=(), purpose="loan-approval")
     kinds = (ConsentKind.COLLECTION, ConsentKind.QUERY)
@@ -41,6 +44,7 @@ def answering(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         responders = [_responder(stack, place, bank, amount, folder) for bank, amount in OWED.items()]
         stack.enter_context(answer_by_themselves(responders, every=0.1))
         yield
+    world.clerk.logged("/suspensions", wire.replace(silent, suspended=False), Empty)
 
 
 def _responder(stack: ExitStack, place: Place, bank: str, amount: str, folder: Path) -> Responder:
