@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 WIDTH, HEIGHT = 1000, 760
-PATIENCE = 30
+PATIENCE = 60
 MOST_TABS = 60
 _REFUSED = re.compile(r"responded with a status of (403|409|410|422|429|503) ")
 _FOCUSED = """
@@ -121,18 +122,20 @@ class Browser:
             if present.startswith(option):
                 return
             self.keys(Keys.ARROW_DOWN)
-            with suppress(TimeoutException):
-                moved = WebDriverWait(self.driver, 6, poll_frequency=0.05)
-                moved.until(lambda _, before=present: chosen.first_selected_option.text != before)
+            for _ in range(100):
+                if chosen.first_selected_option.text != present:
+                    break
+                time.sleep(0.05)
         raise AssertionError(f"{words!r} has no {option!r}")
 
     def follow(self, css: str) -> None:
         """Go where a link leads, by its key; once more where the key came before the page took it."""
         here = self.driver.current_url
         for _ in range(3):
-            self.driver.find_element(By.CSS_SELECTOR, css).send_keys(Keys.ENTER)
+            with suppress(NoSuchElementException, StaleElementReferenceException):  # where it has led away at last
+                self.driver.find_element(By.CSS_SELECTOR, css).send_keys(Keys.ENTER)
             with suppress(TimeoutException):
-                WebDriverWait(self.driver, 6, poll_frequency=0.05).until(lambda driver: driver.current_url != here)
+                WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda driver: driver.current_url != here)
                 return
         raise AssertionError(f"{css} leads nowhere")
 
