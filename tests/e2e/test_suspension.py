@@ -27,6 +27,7 @@ from models.wire import Signed
 
 pytestmark = pytest.mark.e2e
 BANKS, CLERK = ("bank-a", "bank-b", "bank-c"), "office/li.na"
+NEW = Person(id="bank-a/new", institution="bank-a", name="new", role=Role.LOAN_OFFICER, key=bytes(range(32)))
 WITHIN = 60.0
 TOKEN = re.compile(r'name="csrf" value="([0-9a-f]*)"')
 
@@ -84,15 +85,21 @@ def signed_in(town: Town, folder: Path) -> Iterator[httpx2.Client]:
         os.kill(running.pid, signal.SIGTERM)
 
 
-def test_two_clerks_where_there_are_two(town: Town) -> None:
+@pytest.fixture(scope="module")
+def waiting(town: Town) -> Act:
+    """The enrolment of somebody new, which one clerk has filed."""
+    filed = FileAct(action=ActKind.ENROL_PERSON, document=wire.encode(NEW), reason="new")
+    return town.client(FIRST_CLERK, "office").logged("/acts", filed, Act).answer
+
+
+def test_two_clerks_where_there_are_two(town: Town, waiting: Act) -> None:
     clerk = town.client(FIRST_CLERK, "office")
-    new = Person(id="bank-a/new", institution="bank-a", name="new", role=Role.LOAN_OFFICER, key=bytes(range(32)))
     with pytest.raises(SecondClerk):
-        clerk.logged("/people", new, Empty)
-    clerk.logged("/acts", FileAct(action=ActKind.ENROL_PERSON, document=wire.encode(new), reason="new"), Act)
-    assert [act.state for act in clerk.get("/acts", Acts).acts] == ["waiting"]
+        clerk.logged("/people", NEW, Empty)
+    assert [(act.id, act.state) for act in clerk.get("/acts", Acts).acts] == [(waiting.id, "waiting")]
 
 
+@pytest.mark.usefixtures("waiting")
 def test_people_banks_projects_and_clerks(town: Town, tmp_path: Path) -> None:
     approvals = {bank: approved(town, bank) for bank in BANKS}
     clients = {bank: town.client(f"{bank}/mo", "node") for bank in BANKS}
