@@ -46,7 +46,7 @@ class Passes:
     def __call__(self, table: NDArray[np.uint8], asked: NDArray[np.uint32]) -> NDArray[np.uint32]:
         self.sizes.append(len(asked))
         self.begun.set()
-        assert self.may_end.wait(20)
+        assert self.may_end.wait(60)
         return self._answer_many(table, asked)
 
 
@@ -69,7 +69,7 @@ def test_waiting_requests_take_fewer_passes_and_each_gets_its_own_answer() -> No
     asked = [(tables[n % 2], queries(1 + n % 3)) for n in range(12)]
     with counted() as passes, ThreadPoolExecutor(13) as pool:
         first = pool.submit(combiner.answer, tables[0], queries(1))
-        assert passes.begun.wait(20)
+        assert passes.begun.wait(60)
         answers = [pool.submit(combiner.answer, *one) for one in asked]
         wait_for(combiner, len(asked))
         passes.may_end.set()
@@ -85,7 +85,7 @@ def test_a_large_request_lines_up_again_after_each_piece() -> None:
     table, many, one = matrix(), queries(5 * QUERIES_A_PIECE + 3), queries(1)
     with counted() as passes, ThreadPoolExecutor(2) as pool:
         village = pool.submit(combiner.answer, table, many)
-        assert passes.begun.wait(20)
+        assert passes.begun.wait(60)
         officer = pool.submit(combiner.answer, table, one)
         wait_for(combiner, 1)
         passes.may_end.set()
@@ -107,7 +107,7 @@ def test_a_full_line_says_when_to_come_again() -> None:
     combiner, table = ColumnCombiner(passes=1, requests=2), matrix()
     with counted() as passes, ThreadPoolExecutor(2) as pool:
         taken = [pool.submit(combiner.answer, table, queries(1)) for _ in range(2)]
-        assert passes.begun.wait(20)
+        assert passes.begun.wait(60)
         wait_for(combiner, 1)
         with pytest.raises(Busy) as caught:
             combiner.answer(table, queries(1))
