@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.browser import Browser
 
 pytest_plugins = ["tests.databases"]
+
+# The same examples on every machine, however slow it is; a search for new ones: --hypothesis-profile=default
+settings.register_profile("xinqiao", derandomize=True, deadline=None)
+settings.load_profile("xinqiao")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("XINQIAO_SHARED", ROOT.parent / "shared"))
