@@ -5,11 +5,10 @@ One run seeds a city (`benchmarks.city`), has the node build and the office seal
 - the build: seconds from the request to the finished table, and the largest resident memory of all its processes (PSS, so
   that a page shared between them counts once); the office's check of table and hint apart
 - one product D·q beside a plain read of the same bytes by a numba sum on as many threads
-- whole checks over HTTP, ticket and cosigned receipt included: one client alone, then `CLIENTS` at once
+- whole checks over HTTP, ticket and cosigned receipt included: one client alone, then `CLIENTS` at once, each in a process
+  of its own (`benchmarks.officers`)
 - the node's step alone (ticket, evaluation, proof, durable leaf) over HTTP and in process (`benchmarks.node_step`),
   beside libsodium's own rate
-
-Every answer is compared with what was seeded.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from bank_client import Bank
-from bank_client.private_query import PrivateQuery
-from benchmarks import node_step
-from benchmarks.city import OPERATOR, City, city, subject
+from benchmarks import node_step, officers
+from benchmarks.city import OPERATOR, City, city
 from benchmarks.report import Metric, Result, Settings
 from crypto import group, kernels, pir
 from models.tables import BuildState, BuildTable, Manifest, SealedManifest
@@ -55,9 +52,9 @@ def run(settings: Settings) -> Result:
         build = measure_build(place, table)
         manifest = opened(place, table)
         product_ms, read_ms = measure_product(place, manifest)
-        desks = [Desk(place, project, table, officer) for officer in place.officers]
-        latencies = measure_alone(desks[0], place.asked[:alone])
-        rate, loaded = measure_together(desks, place.asked[alone:-steps], seconds)
+        latencies = officers.one_alone(place, project, table, officers.checks_of(place, place.asked[:alone]))
+        together = officers.checks_of(place, place.asked[alone:-steps])
+        rate, loaded = officers.all_together(place, project, table, together, seconds)
         tickets = node_step.tickets(place, project, manifest, place.asked[-steps:])
         http = node_step.over_http(place, manifest, tickets[: steps // 2])
         place.town.node.stop()
@@ -186,51 +183,6 @@ def _median_ms(work: Callable[[], object]) -> float:
         work()
         seconds.append(time.perf_counter() - started)
     return median(seconds) * 1e3
-
-
-# -------------------------------------------------------------------- whole checks
-
-
-class Desk:
-    """One officer who asks; what comes back is compared with what was seeded."""
-
-    def __init__(self, place: City, project: str, table: str, officer: str) -> None:
-        self._place = place
-        self._query = PrivateQuery(Bank(place.town.bank_config(officer)), project, table)
-
-    def ask(self, number: int) -> float:
-        """Seconds of one whole check."""
-        started = time.perf_counter()
-        found = self._query.ask(subject(number)).record
-        seconds = time.perf_counter() - started
-        expected = None if number >= self._place.subjects else self._place.plain(number)
-        if found != expected:
-            raise SystemExit("a check gave another record than the one that was seeded")
-        return seconds
-
-
-def measure_alone(desk: Desk, numbers: Sequence[int]) -> list[float]:
-    """Seconds of each check of one client, after a first one that fetches the hint."""
-    return [desk.ask(number) for number in numbers][1:]
-
-
-def measure_together(desks: Sequence[Desk], numbers: Sequence[int], seconds: float) -> tuple[float, list[float]]:
-    """Checks a second and the seconds of each, from as many clients as there are desks, each asking one after the other."""
-    waiting, lock = iter(numbers), threading.Lock()
-    latencies: list[float] = []
-
-    def work(desk: Desk) -> None:
-        while time.perf_counter() < end:
-            with lock:
-                number = next(waiting)
-            latencies.append(desk.ask(number))
-
-    with ThreadPoolExecutor(len(desks)) as pool:
-        list(pool.map(lambda desk: desk.ask(next(waiting)), desks))  # each fetches the hint
-        started = time.perf_counter()
-        end = started + seconds
-        list(pool.map(work, desks))
-    return len(latencies) / (time.perf_counter() - started), latencies
 
 
 def percentile(seconds: Sequence[float], which: int) -> float:
