@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ class Browser:
                 return
             self.keys(Keys.SPACE)
             with suppress(TimeoutException):
-                WebDriverWait(self.driver, 6, poll_frequency=0.05).until(lambda _, box=box: box.is_selected())
+                WebDriverWait(self.driver, 6, poll_frequency=0.05).until(partial(_is_ticked, box))
         assert self.tab_to(words).is_selected(), f"{words!r} cannot be ticked"
 
     def choose(self, words: str, option: str) -> None:
@@ -153,6 +154,10 @@ class Browser:
         self.keys(name[0])
         self.keys(Keys.TAB)
         self.keys(passphrase, Keys.ENTER)
+
+
+def _is_ticked(box: WebElement, _: object) -> bool:
+    return bool(box.is_selected())
 
 
 @contextmanager
