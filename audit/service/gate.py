@@ -239,16 +239,17 @@ class Gate:
         if not 8 <= len(key) <= 128:
             raise problems.BadRequest("Idempotency-Key must have 8 to 128 characters")
         request = ledger.Request(admitted.visitor.person.id, key, _digest(admitted.request))
-        stored = self._ledger.stored(request)
-        if stored is None:
-            try:
-                result = handler(self._call(endpoint, admitted))
-                stored = self._ledger.commit(request, result, lambda d: self._leaf(d, admitted.visitor, admitted.request))
-            except (problems.Problem, Refused):
-                # Refused, perhaps, because the same request was answered in the meantime: then its answer is due.
-                stored = self._ledger.stored(request)
-                if stored is None:
-                    raise
+        with self._ledger.alone(request):
+            stored = self._ledger.stored(request)
+            if stored is None:
+                try:
+                    result = handler(self._call(endpoint, admitted))
+                    stored = self._ledger.commit(request, result, lambda d: self._leaf(d, admitted.visitor, admitted.request))
+                except (problems.Problem, Refused):
+                    # Refused, perhaps, because another process answered the same request meanwhile: then its answer is due.
+                    stored = self._ledger.stored(request)
+                    if stored is None:
+                        raise
         return _respond(self._ledger.release(stored))
 
     def _call(self, endpoint: Endpoint, admitted: _Admitted) -> Call:

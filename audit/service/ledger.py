@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +59,27 @@ class Ledger:
         self._keep = insert(answers)
         self._clock = clock
         self._file_brief = Combiner(self._file_together, most=MOST_TOGETHER)
+        self._guard = threading.Lock()
+        self._under_way: dict[tuple[str, str], tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def alone(self, request: Request) -> Iterator[None]:
+        """Until this is left, the same request waits, where it comes to this process twice at once.
+
+        Worked on together, one of the two could be refused for what the other is about to do, and its sender would believe it.
+        """
+        name = (request.person, request.key)
+        with self._guard:
+            lock, number = self._under_way.get(name) or (threading.Lock(), 0)
+            self._under_way[name] = lock, number + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, number = self._under_way.pop(name)
+                if number > 1:
+                    self._under_way[name] = lock, number - 1
 
     def stored(self, request: Request) -> Stored | None:
         """What was answered to this request before; raises `KeyReused` where the key came with another one."""
