@@ -12,9 +12,9 @@ A fault in any of these is of the node's own making and stands before the first 
 shows the node nothing that the node did not do.
 
 Kept on disk for each table: one hint (up to 40 MB), the manifests of the last `KEPT_MANIFESTS` epochs, and one line for
-each epoch ever seen. Kept in memory: hint and matrix A of at most `KEPT_EPOCHS` epochs a process, whatever the number of
-sessions, and of those that are in use. A is not kept on disk: to make it from its seed (0.2 s, once a process and epoch)
-takes no longer than to read and check it.
+each epoch ever seen. Kept in memory: hint, matrix A and a few queries made ahead, of at most `KEPT_EPOCHS` epochs a
+process, whatever the number of sessions, and of those that are in use. A is not kept on disk: to make it from its seed
+(0.2 s, once a process and epoch) takes no longer than to read and check it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ import os
 import re
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -36,13 +37,14 @@ from numpy.typing import NDArray
 from bank_client.sealed_table import SealedTable
 from bank_client.session import Bank
 from crypto.lwe_params import PIR
-from crypto.pir import PirClient
+from crypto.pir import PirClient, PreparedQueries
 from models import wire
 from models.durable import append_private, draft_of, write_private
 from models.problems import BadMessage, BadSignature, Damaged, TooLarge
 from models.tables import Manifest, Seal, SealedManifest
 
 KEPT_EPOCHS = 2
+QUERIES_AT_A_TIME = 4
 KEPT_MANIFESTS = 3
 KEPT_BAD_HINTS = 2
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -54,6 +56,17 @@ class Retrieval:
 
     hint: NDArray[np.uint32] = field(repr=False)
     client: PirClient = field(repr=False)
+    _ahead: deque[PreparedQueries] = field(default_factory=deque, repr=False)
+
+    def one_query(self) -> PreparedQueries:
+        """A query but for its column. Some are made ahead: most of the work is to read matrix and hint once for all."""
+        with suppress(IndexError):
+            while not (ready := self._ahead.popleft()).serves:
+                pass  # made before this process was forked off, and left to the other one
+            return ready
+        first, *later = self.client.prepare(QUERIES_AT_A_TIME, self.hint).singly()
+        self._ahead.extend(later)
+        return first
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,7 @@ class PrivateQuery(Questions):
             question.approval = approval
             if self._bank.owed.count():  # of an earlier session
                 self._bank.owed.work_aside()
-            retrieval = epoch.retrieval
-            ready = aside.submit(retrieval.client.prepare, 1, retrieval.hint)
+            ready = aside.submit(epoch.retrieval.one_query)
             questions = [question]
             step("ticket")
             self.take_tickets(questions)

@@ -99,12 +99,14 @@ class QueryState:
 class PreparedQueries:
     """T queries but for their columns: A s + e and H s under T fresh secrets, which are forgotten. Each serves once.
 
-    What was prepared for a hint opens answers of that hint's table only. Made by ``PirClient.prepare``.
+    What was prepared for a hint opens answers of that hint's table only, and serves the process that prepared it: two
+    queries under one secret would show the difference of their columns. Made by ``PirClient.prepare``.
     """
 
     def __init__(self, words: NDArray[np.uint32], masks: NDArray[np.uint32]) -> None:
         self._words: NDArray[np.uint32] | None = words
         self._masks = masks
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return "PreparedQueries(redacted)"
@@ -112,13 +114,25 @@ class PreparedQueries:
     def __len__(self) -> int:
         return len(self._masks)
 
+    @property
+    def serves(self) -> bool:
+        """Not used so far, and prepared by this process."""
+        return self._words is not None and self._process == os.getpid()
+
     def query_many(self, columns: Sequence[int]) -> NDArray[np.uint32]:
-        """Queries uint32[T, m] for exactly T columns; raises ``ParameterError`` when called again."""
-        if self._words is None or len(columns) != len(self):
+        """Queries uint32[T, m] for exactly T columns; raises ``ParameterError`` when called again, or in another process."""
+        if self._words is None or not self.serves or len(columns) != len(self):
             raise ParameterError("prepared queries serve once, and each for one column: prepare as many as are asked")
         words, self._words = self._words, None
         _add_units(words, columns)
         return words
+
+    def singly(self) -> list[PreparedQueries]:
+        """Each of the T by itself, to be used at different times; raises ``ParameterError`` once they were used."""
+        if self._words is None or not self.serves:
+            raise ParameterError("prepared queries serve once: prepare as many as are asked")
+        words, self._words = self._words, None
+        return [PreparedQueries(words[t : t + 1], self._masks[t : t + 1]) for t in range(len(self))]
 
     def recover_many(self, answers: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """Columns uint8[T, rows] from answers uint32[T, rows]; raises ``InvalidCiphertext`` for other shapes."""

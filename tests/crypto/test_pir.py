@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,24 @@ def test_queries_prepared_before_the_column_is_known_serve_once() -> None:
     with pytest.raises(InvalidCiphertext):
         client.prepare(1, HINT[:, 1:])
     assert "redacted" in repr(prepared)
+
+
+def test_prepared_queries_serve_one_by_one_and_in_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = pir.PirClient(SEED, 310).prepare(3, HINT)
+    first, second, third = prepared.singly()
+    assert not prepared.serves
+    for of in (prepared.singly, lambda: prepared.query_many([1, 2, 3])):
+        with pytest.raises(ParameterError, match="serve once"):
+            of()
+    for one, column in ((second, 8), (first, 309)):
+        query = one.query_many([column])
+        assert np.array_equal(one.recover_many(pir.answer_many(TABLE, query))[0], TABLE[:, column])
+        assert not one.serves
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as after a fork: the same words in two processes
+    assert not third.serves
+    for of in (third.singly, lambda: third.query_many([1])):
+        with pytest.raises(ParameterError):
+            of()
 
 
 def test_random_retrievals_from_a_wide_table_have_no_error() -> None:
