@@ -1,7 +1,7 @@
 """The node's step of a private query: a ticket checked, its element evaluated with a proof, the leaf durable.
 
-In process it is the endpoint's handler and the ledger behind it, called from `THREADS` threads with a ticket each, without
-HTTP and request signatures; over HTTP it is the endpoint as a bank calls it, from as many clients.
+In process it is the endpoint's handler and the ledger behind it, called with a ticket each from as many threads as the service
+has requests in work, without HTTP and request signatures; over HTTP it is the endpoint as a bank calls it, from as many clients.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from sharing_node.epochs.queries import Queries
 from sharing_node.epochs.store import EpochStore
 from sharing_node.settings import NodeSettings
 
-THREADS = 32
 HTTP_CLIENTS = 8
 TICKET_SECONDS = 2 * 3600
 
@@ -104,7 +103,7 @@ def in_process(place: City, manifest: Manifest, given: Sequence[Signed]) -> floa
 
         with Sequencer(node.log, high_water=HighWaterFile(settings.data_dir / "log.high-water")):
             step(given[0])
-            return _rate(step, given[1:], THREADS)
+            return _rate(step, given[1:], settings.requests)
 
 
 def _call(engine: Engine, person: Person, institution: Institution, manifest: Manifest, ticket: Signed) -> Call:
