@@ -1,7 +1,7 @@
 """The node's step of a private query: a ticket checked, its element evaluated with a proof, the leaf durable.
 
-In process it is the endpoint's handler and the ledger behind it, called with a ticket each from as many threads as the service
-has requests in work, without HTTP and request signatures; over HTTP it is the endpoint as a bank calls it, from as many clients.
+In process it is the endpoint's handler and the ledger behind it, without HTTP and request signatures, called with a ticket
+each from as many threads as the service has requests in work; over HTTP it is the endpoint as a bank calls it.
 """
 
 from __future__ import annotations
