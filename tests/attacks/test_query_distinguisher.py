@@ -12,6 +12,7 @@ solved for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -58,16 +59,21 @@ def transcripts(pair: tuple[int, int], count: int, rng: np.random.Generator, pre
     seed = rng.bytes(32)
     second = rng.permutation(np.arange(count) % 2 == 1)
     before = rng.random(count) < 0.5
-    with patch.object(pir, "os", SimpleNamespace(urandom=rng.bytes)):  # fixed seeds
+    with patch.object(pir, "os", SimpleNamespace(urandom=rng.bytes, getpid=os.getpid)):  # fixed seeds
         client = PirClient(seed, COLUMNS)
         earlier: list[Words] = []
         query: list[Words] = []
         for start in range(0, count, BATCH):
             for which, made in ((before, earlier), (second, query)):
                 places = [pair[b] for b in which[start : start + BATCH].astype(int)]
-                words = client.prepare(len(places), HINT).query_many(places) if prepared else client.query_many(places)[0]
-                made.append(words)
+                made.append(_prepared(client, places) if prepared else client.query_many(places)[0])
     return Transcripts(np.concatenate(earlier), np.concatenate(query), second, seed)
+
+
+def _prepared(client: PirClient, places: list[int]) -> Words:
+    """Queries made together and used one by one, as a client asks."""
+    ready = client.prepare(len(places), HINT).singly()
+    return np.concatenate([one.query_many([place]) for one, place in zip(ready, places, strict=True)])
 
 
 # ---------------------------------------------------------------------- what the node looks at
