@@ -23,6 +23,7 @@ from audit.log.store import LogStore
 from audit.verifier.note import CosignatureSigner, NoteSigner
 from bank_client import Bank, BankConfig
 from bank_client.config import NodeSection, OfficeSection
+from bank_client.demo.town import free_port
 from models import wire
 from models.catalogue import Catalogue, Field
 from models.consents import ConsentKind
@@ -36,7 +37,7 @@ from sharing_node.epochs.builder import Builder
 from sharing_node.keys import KeyStore
 from sharing_node.migrate import upgrade
 from sharing_node.settings import NodeSettings
-from tests.office.world import World, free_port, running, serving
+from tests.office.world import World, running, serving
 
 FIELDS = tuple(f"f{n}" for n in range(8))
 MODELLER, OFFICER = "bank-a/mo", "bank-a/li"

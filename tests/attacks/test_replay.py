@@ -33,6 +33,7 @@ from sqlalchemy import Engine, func, select
 import audit.service.gate
 from audit.office import tables
 from audit.service.entrance import Entrance, Visitor
+from bank_client.demo.town import free_port
 from models import wire
 from models.consents import ConsentKind, FileConsents
 from models.http_signatures import Request, sign_request
@@ -42,7 +43,6 @@ from models.problems import URN
 from models.projects import ProjectKind
 from models.wire import Signed
 from sharing_node.database import metadata
-from tests.office.world import free_port
 from tests.services import MODELLER, Services, send, services, serving_node
 
 pytestmark = pytest.mark.attack

@@ -23,11 +23,12 @@ from audit.service.gate import Gate
 from audit.service.leaves import LeafDraft
 from audit.service.outcome import Call, Outcome, Raw, Shared
 from audit.verifier.note import NoteSigner
+from bank_client.demo.town import free_port
 from models.http_client import SignedClient
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role
 from models.problems import Busy, Conflict, Problem
-from tests.office.world import free_port, serving
+from tests.office.world import serving
 
 PLACES = 4
 PATIENCE = 120.0  # seconds that nothing takes, on however busy a machine

@@ -21,11 +21,12 @@ from audit.witness.app import create_app
 from audit.witness.cli import app as commands
 from audit.witness.settings import WitnessSettings
 from audit.witness.setup import NotReady, open_store, set_up, signer
+from bank_client.demo.town import free_port
 from tests.audit import reference
 from tests.audit.logs import BANK, OFFICE, ORIGIN, SIGNER, TIMEOUT, cosigner, entries_of, make_log, put, running
 from tests.audit.test_witness import body, make_witness
 from tests.conftest import ROOT
-from tests.office.world import free_port, serving
+from tests.office.world import serving
 
 NAME = "bank.example/witness"
 

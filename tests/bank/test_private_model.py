@@ -15,6 +15,7 @@ from sqlalchemy import select
 from audit.office.reconcile import reconcile, yesterday
 from audit.office.store import private_models, reconciliations
 from audit.office.tables import model as office_model
+from bank_client.demo.town import free_port
 from bank_client.desk.app import create_app
 from bank_client.desk.settings import DeskConfig, DeskPerson, DeskProject
 from bank_client.private_model import PrivateModel
@@ -37,7 +38,7 @@ from tests.desk.place import PASSPHRASE
 from tests.desk.place import Branch as DeskBranch
 from tests.desk.visitor import Visitor
 from tests.noon import noon_zone
-from tests.office.world import Clock, free_port, serving
+from tests.office.world import Clock, serving
 from tests.services import FIELDS, MODELLER, OFFICER, Services, services
 
 ROWS, PUBLIC = 1_200, bytes(32)

@@ -26,11 +26,12 @@ from audit.console.app import create_app
 from audit.console.settings import ConsoleConfig
 from audit.console.web import Console
 from audit.verifier.note import CosignatureSigner
+from bank_client.demo.town import free_port
 from models import protected_keys
 from models.catalogue import default_catalogue
 from models.logged import Empty
 from models.parties import Person, Role
-from tests.office.world import Clock, free_port, serving
+from tests.office.world import Clock, serving
 from tests.services import Services, node_log, node_witness, services
 
 PASSPHRASE = "春天 的 麦田 很 安静 2026"

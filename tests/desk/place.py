@@ -23,6 +23,7 @@ from stdnum.cn import ric
 
 from audit.verifier.note import CosignatureSigner
 from bank_client.config import NodeSection, OfficeSection
+from bank_client.demo.town import free_port
 from bank_client.desk.app import create_app
 from bank_client.desk.settings import DeskConfig, DeskPerson, DeskProject
 from models import protected_keys
@@ -31,7 +32,7 @@ from models.consents import ConsentKind, FileConsents, Filed, FileObjections, Ob
 from models.loads import LoadReport
 from models.logged import Empty
 from models.parties import Institution, InstitutionKind, Person, Role
-from tests.office.world import Clock, free_port, serving
+from tests.office.world import Clock, serving
 from tests.services import Services, node_log, node_witness, services
 
 PASSPHRASE = "春天 的 麦田 很 安静 2026"

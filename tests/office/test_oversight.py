@@ -16,11 +16,12 @@ from audit.verifier.merkle import leaf_hash, root_of
 from audit.verifier.note import CosignatureSigner, NoteSigner
 from audit.witness import Reply, Seen, Witness
 from audit.witness.machine import Decide
+from bank_client.demo.town import free_port
 from models import wire
 from models.logged import Empty
 from models.tables import Evidence
 from tests.office.test_manifests import alarms
-from tests.office.world import PATIENT, World, free_port, running, serving
+from tests.office.world import PATIENT, World, running, serving
 
 
 def test_evidence_raises_an_alarm_and_is_kept(world: World) -> None:

@@ -13,10 +13,11 @@ from audit.verifier.note import NoteSigner
 from audit.witness.app import create_app
 from audit.witness.settings import WitnessSettings
 from audit.witness.setup import set_up
+from bank_client.demo.town import free_port
 from tests.audit import reference
 from tests.audit.test_witness import body
 from tests.office.test_manifests import alarms
-from tests.office.world import PATIENT, free_port, running, serving
+from tests.office.world import PATIENT, running, serving
 
 NODE_LOG = NoteSigner("node.test/log", Ed25519PrivateKey.from_private_bytes(b"n" * 32))
 

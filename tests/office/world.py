@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from audit.office.migrate import upgrade
 from audit.office.office import Office
 from audit.office.settings import OfficeSettings
 from audit.verifier.note import NoteSigner
+from bank_client.demo.town import free_port
 from crypto.request_proof import prove
 from crypto.voprf import VoprfClient, VoprfServer, generate_key_pair
 from models import wire
@@ -62,28 +62,11 @@ PEOPLE = {
 }
 
 
-_held: dict[int, socket.socket] = {}
-MOST_HELD = 32
-
-
-def free_port() -> int:
-    """A port that this machine gives to nobody else meanwhile: it stays bound, and nobody listens, until `serving` takes it."""
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # whoever is to serve there may still bind it
-    holder.bind(("127.0.0.1", 0))
-    port = int(holder.getsockname()[1])
-    _held[port] = holder
-    if len(_held) > MOST_HELD:  # the oldest has found its server, or was never to have one
-        _held.pop(next(iter(_held))).close()
-    return port
-
-
 @contextmanager
 def serving(app: FastAPI, port: int) -> Iterator[None]:
     """Run an app on a port until the block ends."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="on"))
-    held = _held.pop(port, None)
-    thread = threading.Thread(target=server.run, args=(None if held is None else [held],), daemon=True)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
