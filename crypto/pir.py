@@ -39,6 +39,7 @@ from crypto.xof import MatrixLabel, MatrixStream
 _DELTA_BITS = 24
 _HALF_DELTA = np.uint32(1 << (_DELTA_BITS - 1))
 _KEPT_BYTES = 256 << 20  # a client keeps a matrix up to this size
+_SERVE_ONCE = "prepared queries serve once, and each for one column: prepare as many as are asked"
 
 
 def setup(table: NDArray[np.uint8], seed: bytes) -> NDArray[np.uint32]:
@@ -121,23 +122,27 @@ class PreparedQueries:
 
     def query_many(self, columns: Sequence[int]) -> NDArray[np.uint32]:
         """Queries uint32[T, m] for exactly T columns; raises ``ParameterError`` when called again, or in another process."""
-        if self._words is None or not self.serves or len(columns) != len(self):
-            raise ParameterError("prepared queries serve once, and each for one column: prepare as many as are asked")
-        words, self._words = self._words, None
+        if len(columns) != len(self):
+            raise ParameterError(_SERVE_ONCE)
+        words = self._take()
         _add_units(words, columns)
         return words
 
     def singly(self) -> list[PreparedQueries]:
         """Each of the T by itself, to be used at different times; raises ``ParameterError`` once they were used."""
-        if self._words is None or not self.serves:
-            raise ParameterError("prepared queries serve once: prepare as many as are asked")
-        words, self._words = self._words, None
+        words = self._take()
         return [PreparedQueries(words[t : t + 1], self._masks[t : t + 1]) for t in range(len(self))]
 
     def recover_many(self, answers: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """Columns uint8[T, rows] from answers uint32[T, rows]; raises ``InvalidCiphertext`` for other shapes."""
         _expect_words(answers, self._masks.shape, "the answers")
         return _round(answers - self._masks)
+
+    def _take(self) -> NDArray[np.uint32]:
+        if self._words is None or not self.serves:
+            raise ParameterError(_SERVE_ONCE)
+        words, self._words = self._words, None
+        return words
 
 
 class PirClient:
