@@ -213,7 +213,7 @@ def long_log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_proofs_from_tiles_equal_the_rfc(long_log: Log, data: st.DataObject) -> None:
     new = data.draw(st.integers(1, 700))
     old = data.draw(st.integers(1, new))

@@ -95,7 +95,7 @@ def node_at_of(entries: list[bytes]) -> Any:
 
 
 @given(st.integers(1, 300).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_inclusion_proofs_equal_the_rfc(case: tuple[int, int]) -> None:
     size, index = case
     entries = entries_of(size)
@@ -105,7 +105,7 @@ def test_inclusion_proofs_equal_the_rfc(case: tuple[int, int]) -> None:
 
 
 @given(st.integers(1, 300).flatmap(lambda new: st.tuples(st.integers(1, new), st.just(new))))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_consistency_proofs_equal_the_rfc(case: tuple[int, int]) -> None:
     old, new = case
     entries = entries_of(new)
@@ -115,7 +115,7 @@ def test_consistency_proofs_equal_the_rfc(case: tuple[int, int]) -> None:
 
 
 @given(st.integers(2, 200), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_change_of_a_proof_is_refused(size: int, data: st.DataObject) -> None:
     entries = entries_of(size)
     index = data.draw(st.integers(0, size - 1))

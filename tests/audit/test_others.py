@@ -35,7 +35,7 @@ def test_roots_at_every_size() -> None:
 
 
 @given(st.integers(1, 700).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_both_accept_our_paths_and_we_accept_theirs(case: tuple[int, int]) -> None:
     size, index = case
     root, leaf, proof = OTHER.root(size), leaf_hash(ENTRIES[index]), prove_inclusion(index, size, NODE_AT)
@@ -65,7 +65,7 @@ def test_what_one_refuses_all_refuse() -> None:
 
 
 @given(st.integers(1, 700).flatmap(lambda new: st.tuples(st.integers(1, new), st.just(new))))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_consistency_between_their_roots(case: tuple[int, int]) -> None:
     old, new = case
     verify_consistency(old, new, OTHER.root(old), OTHER.root(new), prove_consistency(old, new, NODE_AT))

@@ -117,7 +117,7 @@ def test_products_that_are_the_identity_are_errors() -> None:
         group.invert(zero)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 @given(scalars, scalars)
 def test_scalars_agree_with_integers(a: int, b: int) -> None:
     left, right = scalar(a), scalar(b)
@@ -127,7 +127,7 @@ def test_scalars_agree_with_integers(a: int, b: int) -> None:
     assert integer(group.invert(left)) == pow(a, -1, ORDER)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(scalars, scalars)
 def test_multiplication_distributes_and_commutes(a: int, b: int) -> None:
     left, right = group.base_mult(scalar(a)), group.base_mult(scalar(b))

@@ -214,7 +214,7 @@ def test_amounts_out_of_range_cannot_be_encrypted(key: PrivateKey) -> None:
             encrypt_bounded(key.public, amount, True, CONTEXT)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(place=st.integers(0, PROOF_BYTES - 1), bit=st.integers(0, 7))
 def test_a_proof_with_one_bit_changed_is_refused(key: PrivateKey, place: int, bit: int) -> None:
     if not MADE:

@@ -34,7 +34,7 @@ def server() -> VoprfServer:
     return VoprfServer(voprf.derive_key_pair(b"\x11" * 32, b"request proof tests")[0])
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(st.binary(max_size=60), st.binary(max_size=200))
 def test_an_honest_proof_holds(input_id: bytes, ctx: bytes) -> None:
     blinded = voprf.blind(input_id)

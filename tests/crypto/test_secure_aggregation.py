@@ -561,7 +561,7 @@ def test_the_prime_is_the_smallest_above_two_to_the_256() -> None:
     assert not any(passes(n) for n in range(2**256 + 1, shamir.PRIME))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 12), st.data())
 def test_any_t_shares_give_the_secret(secret: bytes, count: int, data: st.DataObject) -> None:
     t = data.draw(st.integers(1, count))
@@ -574,7 +574,7 @@ def test_any_t_shares_give_the_secret(secret: bytes, count: int, data: st.DataOb
             shamir.combine({index: shares[index] for index in order[: t - 1]}, t)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32), st.integers(2, 8))
 def test_t_minus_one_shares_fit_every_secret(secret: bytes, other: bytes, t: int) -> None:
     """For any other secret there is a last share that gives it."""

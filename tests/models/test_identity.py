@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import ric, uscc
 
@@ -116,7 +116,6 @@ def test_a_text_that_is_valid_as_both_kinds_is_not_guessed() -> None:
     assert parse_id(f"citizen:{both}") == f"citizen:{both}"
 
 
-@settings(deadline=None)
 @given(
     born=st.dates(date(1930, 1, 1), date(2007, 12, 31)),
     sequence=st.integers(0, 999),
@@ -134,7 +133,6 @@ def test_however_it_is_typed_it_is_one_identity(born: date, sequence: int, regio
     assert kind_of(meant) == "citizen"
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=64))
 def test_opaque_ids_are_stable_or_refused(text: str) -> None:
     try:
@@ -157,7 +155,6 @@ def test_opaque_ids_keep_signs_that_mean_different_things() -> None:
             canonical_id("opaque", bad)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=40))
 def test_no_error_shows_the_value(text: str) -> None:
     text = "§" + text  # or it may be a word of the error itself, such as "credit"

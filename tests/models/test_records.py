@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.problems import BadMessage
@@ -47,7 +47,6 @@ values = st.one_of(st.booleans(), st.integers(-(10**30), 10**30), st.floats(allo
 sources = st.builds(Source, department=st.text(), as_of=st.dates().map(lambda day: day.isoformat()))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_record_comes_back_and_has_one_form(data: st.DataObject) -> None:
     some = data.draw(st.dictionaries(names, values))

@@ -53,7 +53,7 @@ def test_edges_are_nobodys_value_and_survive_printing() -> None:
     assert bins.apply(np.array([-0.06379299999999999, 0.176019999999])).tolist() == [0, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(np.float64, st.integers(100, 400), elements=st.floats(-1e6, 1e6)), st.integers(2, 20))
 def test_every_column_gets_ascending_edges_and_support(values: np.ndarray, most: int) -> None:
     bins = numeric_bins("x", values, most, 20)

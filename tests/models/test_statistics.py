@@ -229,7 +229,7 @@ def test_two_hidden_cells_in_every_line_are_not_enough() -> None:
     assert not determined(hidden, 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_nothing_hidden_follows_from_what_is_shown(rows: int, columns: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import models
@@ -58,7 +58,6 @@ def test_a_refusal_names_the_place_and_never_the_value() -> None:
     assert "$." in str(caught.value)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_make_the_decoder_fail_otherwise(data: bytes) -> None:
     with contextlib.suppress(problems.BadMessage):

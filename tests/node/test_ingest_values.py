@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalogue import Field, default_catalogue
@@ -20,7 +20,6 @@ WHOLE = Field(name="b", category="c", label_zh="乙", type="int")
 DAYS = Field(name="d", category="c", label_zh="丙", type="date")
 
 
-@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=6))
 def test_every_spelling_of_a_number_has_one_canonical_form(number: Decimal) -> None:
     value = parse_value(FREE, format(number, "f"))
@@ -31,7 +30,6 @@ def test_every_spelling_of_a_number_has_one_canonical_form(number: Decimal) -> N
     assert str(parse_value(FREE, str(value))) == str(value)
 
 
-@settings(deadline=None)
 @given(st.integers(-(10**12), 10**12))
 def test_whole_numbers(number: int) -> None:
     for text in (str(number), f"{number}.0", f"{number:+d}", f"{number:015d}"):
@@ -40,7 +38,6 @@ def test_whole_numbers(number: int) -> None:
         parse_value(WHOLE, f"{number}.5")
 
 
-@settings(deadline=None)
 @given(st.dates(date(1900, 1, 1), date(2099, 12, 31)))
 def test_dates(day: date) -> None:
     for text in (
@@ -54,7 +51,6 @@ def test_dates(day: date) -> None:
         assert parse_value(DAYS, text) == day.isoformat()
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_fault_of_a_cell_shows_the_cell(text: str) -> None:
     for field in default_catalogue():
@@ -69,7 +65,6 @@ def test_no_fault_of_a_cell_shows_the_cell(text: str) -> None:
 printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x9FFF, exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.lists(printable, min_size=2, max_size=2), max_size=8), codec=st.sampled_from(["utf-8", "gb18030"]))
 def test_reading_gives_back_what_any_writer_wrote(rows: list[list[str]], codec: str) -> None:
     rows = [["农户", "列"], *(row for row in rows if any(row))]
@@ -82,7 +77,6 @@ def test_reading_gives_back_what_any_writer_wrote(rows: list[list[str]], codec: 
     assert examine(stream).size == len(text.getvalue().encode(codec))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_bytes_stop_the_reader(content: bytes) -> None:
     stream = io.BytesIO(b"a,b\n" + content)

@@ -201,7 +201,7 @@ def test_a_table_without_subjects_is_not_built(tmp_path: Path) -> None:
         pipeline.run(lambda: [])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(count=st.integers(1, 300))
 def test_the_paths_are_those_of_rfc_6962(count: int) -> None:
     leaves = [leaf_hash(bytes([n % 256, n // 256])) for n in range(count)]
